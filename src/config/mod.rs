@@ -1,0 +1,106 @@
+//! The config: parsed once into types that are valid.
+
+use crate::election::{Candidate, ShutdownWait, Timing};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The effective config: every default filled in, everything checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The elections' names; at least one, no two equal.
+    pub elections: Vec<String>,
+    /// What this candidate says of itself.
+    pub candidate: Candidate,
+    /// The time budget of the leases.
+    pub timing: Timing,
+    /// Where the elections are held.
+    pub store: StoreConfig,
+    /// Where to answer.
+    pub http: HttpConfig,
+    /// What a release waits for at the end.
+    pub shutdown_wait: ShutdownWait,
+    /// What "ready" means.
+    pub readiness: Readiness,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+/// Which store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// An etcd cluster.
+    Etcd(EtcdConfig),
+    /// A directory on this host.
+    File(FileConfig),
+}
+
+/// An etcd cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EtcdConfig {
+    /// URLs, `http://` or `https://`; at least one.
+    pub endpoints: Vec<String>,
+    /// Goes before every key; ends with a slash.
+    pub prefix: String,
+    /// A user name, and the file that holds the password.
+    pub user: Option<(String, PathBuf)>,
+    /// How to trust, and be trusted.
+    pub tls: Option<TlsConfig>,
+}
+
+/// Files in PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// The authorities to trust.
+    pub ca_file: Option<PathBuf>,
+    /// A client certificate and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The name expected in the server's certificate, if not the endpoint's host.
+    pub server_name: Option<String>,
+}
+
+/// A directory on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileConfig {
+    /// All candidates of an election use the same.
+    pub directory: PathBuf,
+}
+
+/// Where to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Everything, the changing calls too; loopback.
+    pub api: SocketAddr,
+    /// Read-only.
+    pub probes: SocketAddr,
+}
+
+/// What "ready" means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// The state of every election has been known.
+    Participating,
+    /// This candidate leads every election.
+    Leader,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// From which severity on.
+    pub level: tracing::Level,
+}
+
+/// For people or for machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line of text.
+    Text,
+    /// A line of JSON.
+    Json,
+}
+
+/// The default of [`Config`]'s lease.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(10);

@@ -1,0 +1,145 @@
+//! What happens to an election, and what it wants done.
+
+use super::{Lease, LeaseId, Observation, Role, RoleName, Standing, Time};
+use std::time::Duration;
+
+/// What happens to an election.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Time has passed; see [`next_timeout`](super::Election::next_timeout).
+    Tick,
+    /// The queue was seen to be so.
+    Observed(Observation),
+    /// The queue can't be seen at present.
+    Blind,
+    /// [`Action::Join`] succeeded.
+    Joined(Lease),
+    /// [`Action::Join`] failed, or nobody knows; `lease` may then exist in the store.
+    JoinFailed {
+        /// What has to be revoked before joining again.
+        lease: LeaseId,
+        /// When a lease granted by this attempt has run out at the latest.
+        gone_by: Time,
+    },
+    /// [`Action::KeepAlive`] was answered.
+    KeptAlive {
+        /// Which lease.
+        lease: LeaseId,
+        /// When the request was sent.
+        sent_at: Time,
+        /// What the store grants from its receipt.
+        ttl: Duration,
+    },
+    /// [`Action::KeepAlive`] was not answered in time, or the connection failed. The lease may live.
+    KeepAliveFailed(LeaseId),
+    /// The store said that there is no such lease.
+    LeaseGone(LeaseId),
+    /// [`Action::Verify`] was answered.
+    Verified(LeaseId, Standing),
+    /// [`Action::Verify`] was not answered in time.
+    VerifyFailed(LeaseId),
+    /// [`Action::Release`] succeeded: the store knows nothing of the lease any more.
+    Released(LeaseId),
+    /// [`Action::Release`] was not answered in time.
+    ReleaseFailed(LeaseId),
+    /// The last promise given to the application ends then; the answer to [`Action::CollectPromises`].
+    Promised(Time),
+    /// Give up leadership, and don't campaign for `cooldown`.
+    Resign {
+        /// How long to stay out.
+        cooldown: Duration,
+    },
+    /// The application has stopped: no promise matters any more.
+    ApplicationStopped,
+    /// Give up everything, for good.
+    Shutdown,
+}
+
+/// What an election wants done. The driver publishes the [`View`](super::View) before it carries out any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Get a lease and take a place in the queue: [`Event::Joined`] or [`Event::JoinFailed`].
+    Join,
+    /// Renew the lease, within one retry_period: [`Event::KeptAlive`], [`Event::KeepAliveFailed`] or [`Event::LeaseGone`].
+    KeepAlive(LeaseId),
+    /// Find the place by a linearizable read: [`Event::Verified`] or [`Event::VerifyFailed`].
+    Verify(LeaseId),
+    /// Send no more keepalives on the lease, and revoke it: [`Event::Released`] or [`Event::ReleaseFailed`].
+    Release(LeaseId),
+    /// Look up what was promised to the application: [`Event::Promised`]. "Not leader" is published by now.
+    CollectPromises,
+    /// Tell people: the role has changed.
+    Report(Transition),
+    /// Tell people: so long after its place became the first, this candidate leads.
+    TookOver(Duration),
+}
+
+/// A change of role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// From this one
+    pub from: RoleName,
+    /// to that one,
+    pub to: RoleName,
+    /// because of this.
+    pub reason: Reason,
+}
+
+/// Why a role changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// First in the queue, and verified.
+    Elected,
+    /// Another was seen to lead.
+    LeaderSeen,
+    /// Keepalives were not answered in time.
+    Deadline,
+    /// The store had no such lease: expired or revoked.
+    LeaseGone,
+    /// The place in the queue was deleted.
+    KeyGone,
+    /// Asked to resign.
+    Resign,
+    /// Asked to shut down.
+    Shutdown,
+    /// The lease was released after stepping down.
+    Released,
+}
+
+impl Reason {
+    /// As in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Elected => "elected",
+            Reason::LeaderSeen => "leader_seen",
+            Reason::Deadline => "deadline",
+            Reason::LeaseGone => "lease_gone",
+            Reason::KeyGone => "key_gone",
+            Reason::Resign => "resign",
+            Reason::Shutdown => "shutdown",
+            Reason::Released => "released",
+        }
+    }
+
+    /// Those for which a leader steps down.
+    pub const STEP_DOWNS: [Reason; 5] = [
+        Reason::Deadline,
+        Reason::LeaseGone,
+        Reason::KeyGone,
+        Reason::Resign,
+        Reason::Shutdown,
+    ];
+}
+
+impl Role {
+    /// The bare name, without the data.
+    pub fn name(&self) -> RoleName {
+        match self {
+            Role::Starting => RoleName::Starting,
+            Role::Follower => RoleName::Follower,
+            Role::Leader(_) => RoleName::Leader,
+            Role::SteppingDown => RoleName::SteppingDown,
+            Role::Stopped => RoleName::Stopped,
+        }
+    }
+}

@@ -1,0 +1,544 @@
+//! The state machine, told as sentences. One time unit is a millisecond; ttl 10 s, renew_deadline 6 s,
+//! retry_period 2 s.
+
+use super::*;
+use std::time::Duration;
+
+const LEASE: LeaseId = LeaseId(0xa);
+const OTHER: LeaseId = LeaseId(0xb);
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn at(millis: u64) -> Time {
+    Time::ORIGIN + ms(millis)
+}
+
+fn timing() -> Timing {
+    Timing::new(ms(10_000), ms(6_000), ms(2_000)).unwrap()
+}
+
+fn lease(sent_at: u64) -> Lease {
+    Lease {
+        id: LEASE,
+        token: 7,
+        ttl: ms(10_000),
+        sent_at: at(sent_at),
+    }
+}
+
+fn holder(lease: LeaseId, token: Token) -> Holder {
+    Holder {
+        lease,
+        token,
+        id: format!("candidate-{lease}"),
+        advertise: None,
+    }
+}
+
+fn sight(revision: u64, first: Option<(LeaseId, Token)>, present: bool) -> Event {
+    Event::Observed(Observation {
+        revision,
+        holder: first.map(|(lease, token)| holder(lease, token)),
+        present,
+    })
+}
+
+/// A candidate, and what it wanted done since the last look.
+struct Candidate {
+    election: Election,
+    actions: Vec<Action>,
+}
+
+impl Candidate {
+    fn new(wait: ShutdownWait) -> Self {
+        Candidate {
+            election: Election::new(timing(), wait, 1),
+            actions: Vec::new(),
+        }
+    }
+
+    fn waiting_behind_other() -> Self {
+        let mut candidate = Candidate::new(ShutdownWait::Promise);
+        candidate.on(0, Event::Tick);
+        candidate.on(0, Event::Joined(lease(0)));
+        candidate.on(1, sight(7, Some((OTHER, 5)), true));
+        candidate.actions.clear();
+        candidate
+    }
+
+    fn leading_with(wait: ShutdownWait) -> Self {
+        let mut candidate = Candidate::new(wait);
+        candidate.on(0, Event::Tick);
+        candidate.on(1, Event::Joined(lease(0)));
+        candidate.on(2, sight(7, Some((LEASE, 7)), true));
+        candidate.on(3, Event::Verified(LEASE, Standing::First));
+        assert!(candidate.leads(3));
+        candidate.actions.clear();
+        candidate
+    }
+
+    fn leading() -> Self {
+        Self::leading_with(ShutdownWait::Promise)
+    }
+
+    fn on(&mut self, now: u64, event: Event) -> &mut Self {
+        self.actions.extend(self.election.step(at(now), event));
+        self
+    }
+
+    fn leads(&self, now: u64) -> bool {
+        matches!(self.election.view().role, Role::Leader(claim) if claim.is_valid(at(now)))
+    }
+
+    fn role(&self) -> RoleName {
+        self.election.view().role.name()
+    }
+
+    #[track_caller]
+    fn wants(&mut self, expected: &[Action]) -> &mut Self {
+        let wanted: Vec<Action> = std::mem::take(&mut self.actions)
+            .into_iter()
+            .filter(|action| !matches!(action, Action::Report(_)))
+            .collect();
+        assert_eq!(wanted, expected);
+        self
+    }
+
+    #[track_caller]
+    fn reported(&self, from: RoleName, to: RoleName, reason: Reason) {
+        let report = Action::Report(Transition { from, to, reason });
+        assert!(
+            self.actions.contains(&report),
+            "{report:?} not in {:?}",
+            self.actions
+        );
+    }
+}
+
+fn renewed(sent_at: u64) -> Event {
+    Event::KeptAlive {
+        lease: LEASE,
+        sent_at: at(sent_at),
+        ttl: ms(10_000),
+    }
+}
+
+#[test]
+fn a_candidate_joins_verifies_and_leads() {
+    let mut c = Candidate::new(ShutdownWait::Promise);
+    c.on(0, Event::Tick).wants(&[Action::Join]);
+    c.on(1, Event::Joined(lease(0))).wants(&[]);
+    c.on(2, sight(7, Some((LEASE, 7)), true))
+        .wants(&[Action::Verify(LEASE)]);
+    assert_eq!(c.role(), RoleName::Starting);
+    c.on(3, Event::Verified(LEASE, Standing::First));
+    c.reported(RoleName::Starting, RoleName::Leader, Reason::Elected);
+    assert!(c.leads(3));
+}
+
+#[test]
+fn validity_counts_from_sending_the_grant_not_from_its_answer() {
+    let mut c = Candidate::new(ShutdownWait::Promise);
+    c.on(0, Event::Tick);
+    c.on(5_000, Event::Joined(lease(0)));
+    c.on(5_001, sight(7, Some((LEASE, 7)), true));
+    c.on(5_002, Event::Verified(LEASE, Standing::First));
+    assert!(c.leads(5_999));
+    assert!(!c.leads(6_000));
+}
+
+#[test]
+fn validity_counts_from_sending_the_keepalive_not_from_its_answer() {
+    let mut c = Candidate::leading();
+    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
+    c.on(3_500, renewed(2_000));
+    assert!(c.leads(7_999));
+    assert!(!c.leads(8_000));
+}
+
+#[test]
+fn keepalives_go_out_every_retry_period_one_at_a_time() {
+    let mut c = Candidate::leading();
+    assert_eq!(c.election.next_timeout(), Some(at(2_000)));
+    c.on(1_999, Event::Tick).wants(&[]);
+    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
+    c.on(4_000, Event::Tick).wants(&[]);
+    c.on(4_001, renewed(2_000))
+        .wants(&[Action::KeepAlive(LEASE)]);
+}
+
+#[test]
+fn an_unanswered_keepalive_is_followed_by_another_soon() {
+    let mut c = Candidate::leading();
+    c.on(2_000, Event::Tick);
+    c.on(2_100, Event::KeepAliveFailed(LEASE))
+        .wants(&[Action::KeepAlive(LEASE)]);
+    let next = c.election.next_timeout().unwrap();
+    assert!(next > at(2_100) && next <= at(2_115), "{next:?}");
+    c.on(2_115, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
+    assert!(c.leads(5_999));
+}
+
+#[test]
+fn a_leader_whose_keepalives_are_not_answered_steps_down_and_revokes() {
+    let mut c = Candidate::leading();
+    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
+    c.on(6_000, Event::Tick);
+    c.reported(RoleName::Leader, RoleName::Follower, Reason::Deadline);
+    c.wants(&[Action::Release(LEASE)]);
+    c.on(6_100, Event::ReleaseFailed(LEASE));
+    c.on(7_000, Event::Tick).wants(&[Action::Release(LEASE)]);
+    c.on(8_000, Event::Tick).wants(&[]);
+    c.on(8_001, Event::Released(LEASE)).wants(&[]);
+    c.on(8_100, Event::Tick).wants(&[Action::Join]);
+}
+
+#[test]
+fn an_answer_after_the_deadline_revives_nothing() {
+    let mut c = Candidate::leading();
+    c.on(5_900, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
+    c.on(6_001, renewed(5_900)).wants(&[Action::Release(LEASE)]);
+    assert!(!c.leads(6_001));
+}
+
+#[test]
+fn a_frozen_leader_leads_no_more_at_its_first_look_at_the_clock() {
+    let mut c = Candidate::leading();
+    assert!(!c.leads(60_000));
+    c.on(60_000, Event::Resign { cooldown: ms(0) })
+        .wants(&[Action::Release(LEASE)]);
+}
+
+#[test]
+fn a_lease_that_the_store_does_not_know_is_lost_at_once() {
+    let mut c = Candidate::leading();
+    c.on(2_000, Event::Tick);
+    c.on(2_001, Event::LeaseGone(LEASE));
+    c.reported(RoleName::Leader, RoleName::Follower, Reason::LeaseGone);
+}
+
+#[test]
+fn a_leader_whose_place_is_deleted_steps_down_though_its_lease_lives() {
+    let mut c = Candidate::leading();
+    c.on(100, sight(9, None, false));
+    c.reported(RoleName::Leader, RoleName::Follower, Reason::KeyGone);
+    c.wants(&[Action::Release(LEASE)]);
+}
+
+#[test]
+fn a_leader_behind_another_steps_down() {
+    let mut c = Candidate::leading();
+    c.on(100, sight(9, Some((OTHER, 3)), true));
+    c.reported(RoleName::Leader, RoleName::Follower, Reason::KeyGone);
+}
+
+#[test]
+fn a_sight_from_before_the_place_was_taken_says_nothing_of_it() {
+    let mut c = Candidate::new(ShutdownWait::Promise);
+    c.on(0, Event::Tick);
+    c.on(1, Event::Joined(lease(0)));
+    c.on(2, sight(6, Some((OTHER, 5)), false));
+    c.wants(&[Action::Join]);
+    assert_eq!(c.role(), RoleName::Follower);
+}
+
+#[test]
+fn a_sight_of_the_new_place_counts_though_it_came_before_the_answer_that_it_was_taken() {
+    let mut c = Candidate::new(ShutdownWait::Promise);
+    c.on(0, Event::Tick).wants(&[Action::Join]);
+    c.on(1, sight(7, Some((LEASE, 7)), true)).wants(&[]);
+    c.on(2, Event::Joined(lease(0)))
+        .wants(&[Action::Verify(LEASE)]);
+}
+
+#[test]
+fn a_waiter_follows_and_wants_nothing_but_keepalives() {
+    let mut c = Candidate::waiting_behind_other();
+    assert_eq!(c.role(), RoleName::Follower);
+    assert_eq!(c.election.view().holder, Some(holder(OTHER, 5)));
+    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
+}
+
+#[test]
+fn a_waiter_takes_over_once_it_is_first_and_has_verified_that() {
+    let mut c = Candidate::waiting_behind_other();
+    c.on(500, sight(8, Some((LEASE, 7)), true))
+        .wants(&[Action::Verify(LEASE)]);
+    assert!(!c.leads(500));
+    c.on(502, Event::Verified(LEASE, Standing::First));
+    assert!(c.leads(502));
+    c.wants(&[Action::TookOver(ms(2))]);
+}
+
+#[test]
+fn a_waiter_that_is_not_the_successor_asks_the_store_nothing() {
+    let mut c = Candidate::waiting_behind_other();
+    c.on(500, sight(8, Some((LeaseId(0xc), 6)), true))
+        .wants(&[]);
+}
+
+#[test]
+fn an_unanswered_verification_is_tried_again_and_claims_nothing() {
+    let mut c = Candidate::waiting_behind_other();
+    c.on(500, sight(8, Some((LEASE, 7)), true));
+    c.on(1_500, Event::VerifyFailed(LEASE))
+        .wants(&[Action::Verify(LEASE)]);
+    assert!(!c.leads(1_500));
+    c.on(1_750, Event::Tick).wants(&[Action::Verify(LEASE)]);
+}
+
+#[test]
+fn a_waiter_whose_place_is_gone_starts_over() {
+    let mut c = Candidate::waiting_behind_other();
+    c.on(500, sight(8, Some((LEASE, 7)), true));
+    c.on(501, Event::Verified(LEASE, Standing::Gone));
+    assert!(!c.leads(501));
+    c.wants(&[Action::Verify(LEASE), Action::Release(LEASE)]);
+    c.on(502, Event::Released(LEASE));
+    c.on(600, Event::Tick).wants(&[Action::Join]);
+}
+
+#[test]
+fn a_waiter_frozen_past_its_lease_starts_over_though_it_was_verified() {
+    let mut c = Candidate::waiting_behind_other();
+    c.on(500, sight(8, Some((LEASE, 7)), true));
+    c.on(60_000, Event::Verified(LEASE, Standing::First));
+    assert!(!c.leads(60_000));
+    c.wants(&[Action::Verify(LEASE), Action::Release(LEASE)]);
+}
+
+#[test]
+fn answers_about_another_lease_change_nothing() {
+    let mut c = Candidate::leading();
+    c.on(100, Event::LeaseGone(OTHER));
+    c.on(101, Event::Released(OTHER));
+    c.on(102, Event::KeepAliveFailed(OTHER)).wants(&[]);
+    assert!(c.leads(102));
+}
+
+#[test]
+fn a_join_that_nobody_answered_is_revoked_before_the_next() {
+    let mut c = Candidate::new(ShutdownWait::Promise);
+    c.on(0, Event::Tick).wants(&[Action::Join]);
+    let failed = Event::JoinFailed {
+        lease: LEASE,
+        gone_by: at(10_000),
+    };
+    c.on(100, failed).wants(&[Action::Release(LEASE)]);
+    c.on(101, Event::Released(LEASE));
+    c.on(200, Event::Tick).wants(&[Action::Join]);
+}
+
+#[test]
+fn a_shorter_grant_than_asked_shortens_the_deadline() {
+    let mut c = Candidate::new(ShutdownWait::Promise);
+    c.on(0, Event::Tick);
+    let short = Lease {
+        ttl: ms(4_000),
+        ..lease(0)
+    };
+    c.on(1, Event::Joined(short));
+    c.on(2, sight(7, Some((LEASE, 7)), true));
+    c.on(3, Event::Verified(LEASE, Standing::First));
+    assert!(c.leads(3_799));
+    assert!(!c.leads(3_800));
+}
+
+#[test]
+fn resigning_without_promises_releases_at_once_and_stays_out() {
+    let mut c = Candidate::leading();
+    c.on(
+        100,
+        Event::Resign {
+            cooldown: ms(3_000),
+        },
+    )
+    .wants(&[Action::CollectPromises]);
+    assert_eq!(c.role(), RoleName::SteppingDown);
+    c.on(100, Event::Promised(Time::ORIGIN))
+        .wants(&[Action::Release(LEASE)]);
+    c.on(101, Event::Released(LEASE));
+    assert_eq!(c.role(), RoleName::Follower);
+    assert_eq!(c.election.next_timeout(), Some(at(3_100)));
+    c.on(3_099, Event::Tick).wants(&[]);
+    c.on(3_100, Event::Tick).wants(&[Action::Join]);
+}
+
+#[test]
+fn resigning_keeps_its_promise_and_the_lease_meanwhile() {
+    let mut c = Candidate::leading();
+    c.on(100, Event::Resign { cooldown: ms(0) });
+    c.on(100, Event::Promised(at(6_000)))
+        .wants(&[Action::CollectPromises]);
+    assert_eq!(c.election.release_at(at(100)), Some(at(6_000)));
+    assert!(!c.leads(100));
+    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
+    c.on(2_001, renewed(2_000));
+    c.on(5_999, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
+    c.on(6_000, Event::Tick).wants(&[Action::Release(LEASE)]);
+}
+
+#[test]
+fn an_application_that_has_stopped_needs_no_promise_kept() {
+    let mut c = Candidate::leading();
+    c.on(100, Event::Resign { cooldown: ms(0) });
+    c.on(100, Event::Promised(at(6_000)));
+    c.on(200, Event::ApplicationStopped)
+        .wants(&[Action::CollectPromises, Action::Release(LEASE)]);
+}
+
+#[test]
+fn shutting_down_waits_for_the_promise_then_releases_then_stops() {
+    let mut c = Candidate::leading();
+    c.on(100, Event::Shutdown);
+    c.reported(RoleName::Leader, RoleName::SteppingDown, Reason::Shutdown);
+    c.on(100, Event::Promised(at(1_000)))
+        .wants(&[Action::CollectPromises]);
+    c.on(1_000, Event::Tick).wants(&[Action::Release(LEASE)]);
+    assert!(!c.election.is_stopped());
+    c.on(1_001, Event::Released(LEASE));
+    assert!(c.election.is_stopped());
+    assert_eq!(c.role(), RoleName::Stopped);
+}
+
+#[test]
+fn shutting_down_waits_for_nothing_where_configured_so() {
+    let mut c = Candidate::leading_with(ShutdownWait::None);
+    c.on(100, Event::Shutdown);
+    c.on(100, Event::Promised(at(5_000)))
+        .wants(&[Action::CollectPromises, Action::Release(LEASE)]);
+}
+
+#[test]
+fn shutting_down_waits_as_long_as_configured_and_not_shorter_than_promised() {
+    for (promised, released) in [(0, 3_100), (5_000, 5_000)] {
+        let mut c = Candidate::leading_with(ShutdownWait::For(ms(3_000)));
+        c.on(100, Event::Shutdown);
+        c.on(100, Event::Promised(at(promised)));
+        assert_eq!(c.election.release_at(at(100)), Some(at(released)));
+    }
+}
+
+#[test]
+fn a_waiter_shuts_down_without_waiting() {
+    let mut c = Candidate::waiting_behind_other();
+    c.on(100, Event::Shutdown).wants(&[Action::Release(LEASE)]);
+    c.on(101, Event::Released(LEASE));
+    assert!(c.election.is_stopped());
+}
+
+#[test]
+fn shutting_down_while_joining_revokes_what_comes_of_it() {
+    let mut c = Candidate::new(ShutdownWait::Promise);
+    c.on(0, Event::Tick);
+    c.on(1, Event::Shutdown);
+    assert!(!c.election.is_stopped());
+    c.on(2, Event::Joined(lease(0)))
+        .wants(&[Action::Join, Action::Release(LEASE)]);
+    c.on(3, Event::Released(LEASE));
+    assert!(c.election.is_stopped());
+}
+
+#[test]
+fn shutting_down_gives_up_on_a_silent_store_when_the_lease_has_run_out_by_itself() {
+    let mut c = Candidate::waiting_behind_other();
+    c.on(100, Event::Shutdown);
+    assert_eq!(c.election.next_timeout(), Some(at(10_000)));
+    c.on(10_000, Event::Tick);
+    assert!(c.election.is_stopped());
+}
+
+#[test]
+fn a_deadline_that_passes_while_stepping_down_ends_it() {
+    let mut c = Candidate::leading_with(ShutdownWait::For(ms(60_000)));
+    c.on(100, Event::Shutdown);
+    c.on(100, Event::Promised(at(6_000)));
+    c.on(6_000, Event::Tick)
+        .wants(&[Action::CollectPromises, Action::Release(LEASE)]);
+}
+
+#[test]
+fn only_a_leader_resigns() {
+    let mut c = Candidate::waiting_behind_other();
+    c.on(100, Event::Resign { cooldown: ms(0) }).wants(&[]);
+    assert_eq!(c.role(), RoleName::Follower);
+}
+
+#[test]
+fn a_candidate_that_sees_nothing_and_holds_nothing_knows_no_leader() {
+    let mut c = Candidate::leading();
+    c.on(
+        100,
+        Event::Resign {
+            cooldown: ms(9_000),
+        },
+    );
+    c.on(100, Event::Promised(Time::ORIGIN));
+    c.on(101, Event::Released(LEASE));
+    c.on(102, sight(9, Some((OTHER, 8)), false));
+    assert_eq!(c.election.view().holder, Some(holder(OTHER, 8)));
+    c.on(103, Event::Blind);
+    assert_eq!(c.election.view().holder, None);
+}
+
+#[test]
+fn a_candidate_never_follows_its_own_place() {
+    let mut c = Candidate::leading();
+    c.on(6_000, sight(7, Some((LEASE, 7)), true));
+    assert_eq!(c.role(), RoleName::Follower);
+    assert_eq!(c.election.view().holder, None);
+    c.on(6_001, Event::Released(LEASE));
+    assert_eq!(c.election.view().holder, None);
+}
+
+#[test]
+fn a_renewal_is_overdue_half_a_retry_period_after_it_was_due() {
+    let c = Candidate::leading();
+    let Role::Leader(claim) = c.election.view().role else {
+        panic!("does not lead");
+    };
+    assert_eq!(claim.overdue_from, at(3_000));
+}
+
+#[test]
+fn delays_before_rejoining_grow_and_stay_short() {
+    let mut c = Candidate::new(ShutdownWait::Promise);
+    c.on(0, Event::Tick);
+    let mut now = 0;
+    for round in 0..12 {
+        let failed = Event::JoinFailed {
+            lease: LEASE,
+            gone_by: at(now),
+        };
+        c.on(now, failed);
+        c.on(now, Event::Released(LEASE));
+        let wait = c.election.next_timeout().unwrap().since(at(now));
+        assert!(wait <= ms(500), "{wait:?} in round {round}");
+        assert!(round < 8 || wait >= ms(300), "{wait:?} in round {round}");
+        now += 1_000;
+        c.on(now, Event::Tick);
+    }
+}
+
+#[test]
+fn budgets_that_do_not_fit_are_refused_with_the_numbers_and_the_remedy() {
+    let table = [
+        ((10_000, 9_500, 2_000), None),
+        ((10_000, 9_501, 2_000), Some("at most 9.5s")),
+        ((10_000, 6_000, 6_000), Some("less than renew_deadline")),
+        ((10_000, 6_000, 9), Some("at least 10ms")),
+        ((86_400_001, 6_000, 2_000), Some("longer than a day")),
+    ];
+    for ((ttl, deadline, retry), expected) in table {
+        let result = Timing::new(ms(ttl), ms(deadline), ms(retry));
+        match expected {
+            None => assert!(result.is_ok(), "{result:?}"),
+            Some(remedy) => {
+                let message = result.unwrap_err().to_string();
+                assert!(message.contains(remedy), "{message}");
+            }
+        }
+    }
+}

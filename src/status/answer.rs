@@ -1,0 +1,107 @@
+//! From a snapshot and the time to an answer: pure functions.
+
+use super::Snapshot;
+use crate::election::{Candidate, Claim, Role, RoleName, Time};
+use serde::Serialize;
+use std::time::{Duration, SystemTime};
+
+/// An election as JSON says it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// Its name.
+    pub election: String,
+    /// This candidate's id.
+    pub id: String,
+    /// One of the five states.
+    pub state: &'static str,
+    /// Whether this candidate led at the moment of answering.
+    pub is_leader: bool,
+    /// Whether a renewal is overdue.
+    pub at_risk: bool,
+    /// Null where this candidate does not lead.
+    pub fencing_token: Option<u64>,
+    /// For how long the application may act; null where nothing is promised.
+    pub valid_for_ms: Option<u64>,
+    /// When the state began.
+    pub since: String,
+    /// Null where unknown.
+    pub leader: Option<Leader>,
+    /// Changes of state so far.
+    pub transitions: u64,
+}
+
+/// Who leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Leader {
+    /// Its id.
+    pub id: String,
+    /// Where its application is reached.
+    pub advertise: Option<String>,
+}
+
+/// The claim in a snapshot, if it is valid at `now`.
+pub fn valid_claim(snapshot: &Snapshot, now: Time) -> Option<Claim> {
+    match snapshot.view.role {
+        Role::Leader(claim) if claim.is_valid(now) => Some(claim),
+        _ => None,
+    }
+}
+
+/// What is to be answered at `now`. A promise, if one was given, ends at `promised`.
+pub(super) fn answer(
+    election: &str,
+    candidate: &Candidate,
+    snapshot: &Snapshot,
+    now: Time,
+    promised: Option<Time>,
+) -> Answer {
+    let claim = valid_claim(snapshot, now);
+    Answer {
+        election: election.to_owned(),
+        id: candidate.id.clone(),
+        state: state(snapshot, now).as_str(),
+        is_leader: claim.is_some(),
+        at_risk: claim.is_some_and(|claim| claim.overdue_from <= now),
+        fencing_token: claim.map(|claim| claim.token),
+        valid_for_ms: claim
+            .and(promised)
+            .map(|until| until.since(now).as_millis() as u64),
+        since: rfc3339(snapshot.since),
+        leader: leader(candidate, snapshot, now),
+        transitions: snapshot.transitions,
+    }
+}
+
+/// The state at `now`: a claim that has run out is being stepped down from, whether or not its driver
+/// has got round to saying so.
+pub fn state(snapshot: &Snapshot, now: Time) -> RoleName {
+    match snapshot.view.role {
+        Role::Leader(claim) if !claim.is_valid(now) => RoleName::SteppingDown,
+        role => role.name(),
+    }
+}
+
+/// Who leads at `now`, as far as is known here.
+pub fn leader(candidate: &Candidate, snapshot: &Snapshot, now: Time) -> Option<Leader> {
+    if valid_claim(snapshot, now).is_some() {
+        return Some(Leader {
+            id: candidate.id.clone(),
+            advertise: candidate.advertise.clone(),
+        });
+    }
+    let holder = snapshot.view.holder.as_ref()?;
+    Some(Leader {
+        id: holder.id.clone(),
+        advertise: holder.advertise.clone(),
+    })
+}
+
+/// How long the claim in a snapshot is still valid at `now`.
+pub fn validity(snapshot: &Snapshot, now: Time) -> Duration {
+    valid_claim(snapshot, now).map_or(Duration::ZERO, |claim| claim.valid_until.since(now))
+}
+
+/// A date in RFC 3339, UTC, with milliseconds.
+pub fn rfc3339(date: SystemTime) -> String {
+    humantime::format_rfc3339_millis(date).to_string()
+}

@@ -1,0 +1,199 @@
+//! What is published of each election, and how it is read.
+//!
+//! A driver publishes snapshots; any number of readers map *snapshot + now* to an answer. A snapshot
+//! holds the claim with its end, never a boolean, so a reader that was frozen is right at its first
+//! answer. Neither side ever waits for the other.
+
+mod answer;
+mod promise;
+mod sync {
+    //! The atomics of [`super::promise`], by a name that a model checker can replace.
+    pub use std::sync::atomic::{AtomicU64, Ordering, fence};
+}
+
+pub use answer::{Answer, Leader, leader, rfc3339, state, valid_claim, validity};
+pub use promise::Promises;
+
+use crate::election::{Candidate, Role, RoleName, Time, View};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// What is published of one election at one time.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// What the core says.
+    pub view: View,
+    /// When the role began.
+    pub since: SystemTime,
+    /// Changes of role so far.
+    pub transitions: u64,
+}
+
+/// What changed with a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The role, or who leads.
+    State,
+    /// Only the end of the claim: a keepalive was answered.
+    Renewed,
+}
+
+/// The published state of one election.
+#[derive(Debug)]
+pub struct ElectionStatus {
+    name: String,
+    candidate: Candidate,
+    snapshot: ArcSwap<Snapshot>,
+    promises: Promises,
+    changes: broadcast::Sender<(Change, Arc<Snapshot>)>,
+    /// Whether the election has ever had a known state; stays true.
+    started: AtomicBool,
+}
+
+/// So many changes may a subscriber be late by; past that it is told the newest state only.
+const UNREAD_CHANGES: usize = 16;
+
+impl ElectionStatus {
+    /// An election of which nothing is known yet.
+    pub fn new(name: &str, candidate: &Candidate, date: SystemTime) -> Self {
+        let snapshot = Snapshot {
+            view: View {
+                role: Role::Starting,
+                holder: None,
+            },
+            since: date,
+            transitions: 0,
+        };
+        ElectionStatus {
+            name: name.to_owned(),
+            candidate: candidate.clone(),
+            snapshot: ArcSwap::from_pointee(snapshot),
+            promises: Promises::none(),
+            changes: broadcast::Sender::new(UNREAD_CHANGES),
+            started: AtomicBool::new(false),
+        }
+    }
+
+    /// The election's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// This candidate.
+    pub fn candidate(&self) -> &Candidate {
+        &self.candidate
+    }
+
+    /// What is published now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Changes from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<(Change, Arc<Snapshot>)> {
+        self.changes.subscribe()
+    }
+
+    /// Whether the election's state has been known at any time.
+    pub fn has_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
+    }
+
+    /// An answer that promises nothing: `valid_for_ms` is null.
+    pub fn answer(&self, now: Time) -> Answer {
+        answer::answer(&self.name, &self.candidate, &self.snapshot(), now, None)
+    }
+
+    /// An answer of something published earlier, that promises nothing.
+    pub fn answer_of(&self, snapshot: &Snapshot, now: Time) -> Answer {
+        answer::answer(&self.name, &self.candidate, snapshot, now, None)
+    }
+
+    /// An answer on which the application may act for `valid_for_ms`, whatever happens meanwhile.
+    pub fn promise(&self, now: Time) -> Answer {
+        let look = || {
+            let snapshot = self.snapshot();
+            let claim = valid_claim(&snapshot, now)?;
+            Some((claim.valid_until, snapshot))
+        };
+        match self.promises.give(look) {
+            Some((until, snapshot)) => {
+                answer::answer(&self.name, &self.candidate, &snapshot, now, Some(until))
+            }
+            None => self.answer(now),
+        }
+    }
+
+    /// When the last promise ends. To be asked after "not leader" has been published.
+    pub fn promised_until(&self) -> Time {
+        self.promises.outstanding()
+    }
+
+    /// Publishes what the core says at `date`, if it says anything new.
+    pub fn publish(&self, view: View, date: SystemTime) {
+        let last = self.snapshot.load();
+        if last.view == view {
+            return;
+        }
+        let changed_role = last.view.role.name() != view.role.name();
+        let change = if changed_role || last.view.holder != view.holder {
+            Change::State
+        } else {
+            Change::Renewed
+        };
+        let snapshot = Arc::new(Snapshot {
+            since: if changed_role { date } else { last.since },
+            transitions: last.transitions + u64::from(changed_role),
+            view,
+        });
+        if snapshot.view.role.name() != RoleName::Starting {
+            self.started.store(true, Ordering::Release);
+        }
+        self.snapshot.store(Arc::clone(&snapshot));
+        // Fails where nobody listens.
+        let _ = self.changes.send((change, snapshot));
+    }
+}
+
+/// What a sidecar shows to whoever asks.
+#[derive(Clone, Debug)]
+pub struct Board {
+    /// This candidate.
+    pub candidate: Candidate,
+    /// Which kind of store: `etcd` or `file`.
+    pub store: &'static str,
+    /// Whether the store answered the last request.
+    pub connected: Arc<AtomicBool>,
+    /// Every election, with a way to its driver.
+    pub elections: Vec<ElectionHandle>,
+}
+
+/// One election's status, and a way to its driver.
+#[derive(Clone, Debug)]
+pub struct ElectionHandle {
+    /// What is published.
+    pub status: Arc<ElectionStatus>,
+    /// Where its driver listens.
+    pub commands: mpsc::Sender<Command>,
+}
+
+/// What can be asked of a driver.
+#[derive(Debug)]
+pub enum Command {
+    /// Give up leadership.
+    Resign {
+        /// How long to stay out of the election.
+        cooldown: Duration,
+        /// Whether the application has stopped already, so that no promise matters.
+        stopped: bool,
+        /// When it will have released; `None` where it does not lead.
+        reply: oneshot::Sender<Option<Time>>,
+    },
+    /// Say that the loop turns over.
+    Ping(oneshot::Sender<()>),
+    /// Release everything, and end.
+    Shutdown,
+}

@@ -1,0 +1,39 @@
+//! The port to a store: what the election needs of one, in words and types.
+//!
+//! # The contract
+//! A store keeps, for each election, a queue of candidates' places, ordered by *token*. Every adapter
+//! is held to this by one suite of tests (`tests/store_contract.rs`):
+//!
+//! - **Join** draws a random lease id, obtains a lease of the asked ttl, and takes a place at the end of the
+//!   queue that hangs on it. The token of a place is greater than that of every place there ever was. The
+//!   time in [`Lease::sent_at`](crate::election::Lease) was read before the first request went out.
+//!   Where an answer is lost, the request is repeated so that it can't take effect twice.
+//! - A **lease** that nobody renews for its ttl goes away, and its place with it: not earlier than ttl after
+//!   the last renewal was received.
+//! - **KeepAlive** renews, and says so with the time at which it was *sent*. At most one is outstanding on a
+//!   connection; after a failure the next goes out on a fresh one, so that no late answer is taken for its own.
+//!   A lease that is not there is [`Event::LeaseGone`]; a lost answer never is.
+//! - **Verify** reads linearizably: it reflects every change that was complete before it was asked.
+//! - **Release** sends no keepalive from then on, and is answered with [`Event::Released`] only when the lease
+//!   does not exist any more.
+//! - **Observations** come without asking, in order of revision, and reflect every change of the queue's head and
+//!   of the own place. [`Event::Blind`] says that they have stopped for now.
+//! - Every operation but the observing ends within a retry_period or two, whatever the store does.
+
+pub mod file;
+mod queue;
+
+pub use queue::{Place, Queue};
+
+use crate::election::{Action, Event};
+use std::pin::Pin;
+
+/// One candidate's dealings with a store in one election. Dropping it drops all that is under way.
+pub trait Session: Send {
+    /// Begins [`Action::Join`], [`Action::KeepAlive`], [`Action::Verify`] or [`Action::Release`]; the outcome comes
+    /// from [`next`](Self::next). Never waits. Other actions are none of its business.
+    fn begin(&mut self, action: Action);
+
+    /// What happens next: an outcome, or an observation. Dropping the future loses nothing.
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Event> + Send + '_>>;
+}

@@ -1,0 +1,51 @@
+//! The queue of an election, as an adapter last saw it.
+
+use crate::election::{Candidate, Holder, LeaseId, Observation, Token};
+use std::collections::BTreeMap;
+
+/// A candidate's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// What it hangs on.
+    pub lease: LeaseId,
+    /// What the candidate says of itself.
+    pub candidate: Candidate,
+}
+
+/// The places by token: the first leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// The revision of the store at which it was so.
+    pub revision: u64,
+    /// Its places.
+    pub places: BTreeMap<Token, Place>,
+}
+
+impl Queue {
+    /// What the candidate with this lease, if it has one, needs to know.
+    pub fn observation(&self, own: Option<LeaseId>) -> Observation {
+        let holder = self.places.first_key_value().map(|(token, place)| Holder {
+            lease: place.lease,
+            token: *token,
+            id: place.candidate.id.clone(),
+            advertise: place.candidate.advertise.clone(),
+        });
+        Observation {
+            revision: self.revision,
+            holder,
+            present: own.is_some_and(|own| self.contains(own)),
+        }
+    }
+
+    /// Whether a place hangs on this lease.
+    pub fn contains(&self, lease: LeaseId) -> bool {
+        self.places.values().any(|place| place.lease == lease)
+    }
+
+    /// Whether another candidate goes by the same id. Harmless to the election, confusing to people.
+    pub fn has_namesake(&self, own: LeaseId, id: &str) -> bool {
+        self.places
+            .values()
+            .any(|place| place.lease != own && place.candidate.id == id)
+    }
+}
