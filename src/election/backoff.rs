@@ -9,7 +9,7 @@ const SHORTEST: Duration = Duration::from_millis(10);
 /// Delays that double from 10 ms to 400 ms, each varied by a quarter either way so that candidates who
 /// failed together don't try together.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Backoff {
+pub struct Backoff {
     failures: u32,
 }
 

@@ -1,6 +1,6 @@
 //! What happens to an election, and what it wants done.
 
-use super::{Lease, LeaseId, Observation, Role, RoleName, Standing, Time};
+use super::{Lease, LeaseId, Observation, RoleName, Standing, Time};
 use std::time::Duration;
 
 /// What happens to an election.
@@ -129,17 +129,4 @@ impl Reason {
         Reason::Resign,
         Reason::Shutdown,
     ];
-}
-
-impl Role {
-    /// The bare name, without the data.
-    pub fn name(&self) -> RoleName {
-        match self {
-            Role::Starting => RoleName::Starting,
-            Role::Follower => RoleName::Follower,
-            Role::Leader(_) => RoleName::Leader,
-            Role::SteppingDown => RoleName::SteppingDown,
-            Role::Stopped => RoleName::Stopped,
-        }
-    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// A lease that is being kept alive, with at most one keepalive outstanding.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
-    pub lease: Lease,
+    pub(super) lease: Lease,
     keepalive: Keepalive,
     unanswered: Backoff,
 }
@@ -19,7 +19,7 @@ enum Keepalive {
 }
 
 impl Held {
-    pub fn new(lease: Lease, timing: &Timing) -> Self {
+    pub(super) fn new(lease: Lease, timing: &Timing) -> Self {
         Held {
             lease,
             keepalive: Keepalive::DueAt(lease.sent_at + timing.retry_for(lease.ttl)),
@@ -28,16 +28,16 @@ impl Held {
     }
 
     /// From then on the lease is not relied upon. Counted from sending: the store counts from later.
-    pub fn valid_until(&self, timing: &Timing) -> Time {
+    pub(super) fn valid_until(&self, timing: &Timing) -> Time {
         self.lease.sent_at + timing.deadline_for(self.lease.ttl)
     }
 
     /// By then the store has dropped the lease by itself, unless it was down meanwhile.
-    pub fn gone_by(&self) -> Time {
+    pub(super) fn gone_by(&self) -> Time {
         self.lease.sent_at + self.lease.ttl
     }
 
-    pub fn claim(&self, timing: &Timing) -> Claim {
+    pub(super) fn claim(&self, timing: &Timing) -> Claim {
         let retry = timing.retry_for(self.lease.ttl);
         Claim {
             token: self.lease.token,
@@ -47,7 +47,7 @@ impl Held {
     }
 
     /// Whether a keepalive is to be sent now; if so, it is taken as sent.
-    pub fn take_due(&mut self, now: Time) -> bool {
+    pub(super) fn take_due(&mut self, now: Time) -> bool {
         let due = matches!(self.keepalive, Keepalive::DueAt(at) if at <= now);
         if due {
             self.keepalive = Keepalive::Outstanding;
@@ -56,7 +56,7 @@ impl Held {
     }
 
     /// The keepalive sent at `sent_at` was answered.
-    pub fn answered(&mut self, sent_at: Time, ttl: Duration, timing: &Timing) {
+    pub(super) fn answered(&mut self, sent_at: Time, ttl: Duration, timing: &Timing) {
         self.lease.sent_at = self.lease.sent_at.max(sent_at);
         self.lease.ttl = ttl;
         self.unanswered = Backoff::default();
@@ -64,12 +64,12 @@ impl Held {
     }
 
     /// The keepalive was not answered: another is due soon.
-    pub fn not_answered(&mut self, now: Time, rng: &mut fastrand::Rng) {
+    pub(super) fn not_answered(&mut self, now: Time, rng: &mut fastrand::Rng) {
         self.keepalive = Keepalive::DueAt(now + self.unanswered.next_delay(rng));
     }
 
     /// When the next keepalive is due, unless one is outstanding.
-    pub fn next_keepalive(&self) -> Option<Time> {
+    pub(super) fn next_keepalive(&self) -> Option<Time> {
         match self.keepalive {
             Keepalive::DueAt(at) => Some(at),
             Keepalive::Outstanding => None,

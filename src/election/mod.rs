@@ -16,6 +16,7 @@ mod time;
 mod timing;
 mod view;
 
+pub use backoff::Backoff;
 pub use event::{Action, Event, Reason, Transition};
 pub use machine::{Election, ShutdownWait};
 pub use store::{Candidate, Holder, Lease, LeaseId, Observation, Standing, Token};

@@ -4,10 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 /// The shortest retry_period: below it a sidecar would be busy with nothing but keepalives.
-pub const SHORTEST_RETRY_PERIOD: Duration = Duration::from_millis(10);
+const SHORTEST_RETRY_PERIOD: Duration = Duration::from_millis(10);
 
 /// The longest ttl: a day without a leader after a crash is a mistake in the config.
-pub const LONGEST_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The durations that rule a lease, known to fit together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

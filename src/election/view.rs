@@ -44,6 +44,27 @@ impl Claim {
     }
 }
 
+impl Role {
+    /// The claim of a leader, which may have run out.
+    pub fn claim(&self) -> Option<Claim> {
+        match self {
+            Role::Leader(claim) => Some(*claim),
+            _ => None,
+        }
+    }
+
+    /// The bare name, without the data.
+    pub fn name(&self) -> RoleName {
+        match self {
+            Role::Starting => RoleName::Starting,
+            Role::Follower => RoleName::Follower,
+            Role::Leader(_) => RoleName::Leader,
+            Role::SteppingDown => RoleName::SteppingDown,
+            Role::Stopped => RoleName::Stopped,
+        }
+    }
+}
+
 /// A [`Role`] without its data: a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleName {

@@ -8,7 +8,7 @@ mod answer;
 mod promise;
 mod sync {
     //! The atomics of [`super::promise`], by a name that a model checker can replace.
-    pub use std::sync::atomic::{AtomicU64, Ordering, fence};
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
 }
 
 pub use answer::{Answer, Leader, leader, rfc3339, state, valid_claim, validity};
