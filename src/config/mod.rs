@@ -1,8 +1,26 @@
 //! The config: parsed once into types that are valid.
+//!
+//! Text becomes settings (`yaml`, led by `schema`), `--set` and the environment have their say (`settings`,
+//! `env`), and the settings become the types below (`build`, `etcd`, `http`), with every default put in.
+
+mod build;
+mod duration;
+mod env;
+mod error;
+mod etcd;
+mod http;
+mod load;
+mod report;
+mod schema;
+mod settings;
+mod yaml;
+
+pub use error::ConfigError;
+pub use report::report;
 
 use crate::election::{Candidate, ShutdownWait, Timing};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The effective config: every default filled in, everything checked.
@@ -24,6 +42,37 @@ pub struct Config {
     pub readiness: Readiness,
     /// What is logged, and how.
     pub log: LogConfig,
+}
+
+impl Config {
+    /// Reads the file, and lays the overrides (`KEY=VALUE`) over it; `env` looks a variable up.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that says where the mistake is, and what would be right.
+    pub fn load(
+        path: &Path,
+        overrides: &[String],
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let text = load::text(path)?;
+        Config::parse(&path.display().to_string(), &text, overrides, env)
+    }
+
+    /// The same for a text; errors call it `name`.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn parse(
+        name: &str,
+        text: &str,
+        overrides: &[String],
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        // Editors of Windows put a byte order mark in front.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let settings = settings::Settings::read(name, text, overrides, env)?;
+        build::config(&settings, env)
+    }
 }
 
 /// Which store.

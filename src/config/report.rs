@@ -1,0 +1,243 @@
+//! What `tenure check` prints: the effective config, which can be loaded again, and the time budget in words.
+
+use super::duration::format as short;
+use super::env::escape;
+use super::{Config, EtcdConfig, LogFormat, Readiness, StoreConfig, TlsConfig};
+use crate::election::{ShutdownWait, Timing};
+use serde_yaml::{Mapping, Value};
+use std::path::Path;
+use std::time::Duration;
+
+/// etcd looks for leases that have run out this often.
+const ETCD_SWEEP: Duration = Duration::from_millis(500);
+
+/// The shortest lease that etcd grants with its default election timeout.
+const ETCD_SHORTEST_TTL: Duration = Duration::from_secs(2);
+
+/// The effective config as YAML, and below it, as comments, what it means in time.
+pub fn report(config: &Config) -> String {
+    let effective = serde_yaml::to_string(&effective(config))
+        .unwrap_or_else(|error| format!("# can't be written: {error}\n"));
+    let mut text = format!("# the effective config\n{effective}\n# the time budget\n");
+    for sentence in budget(config) {
+        text.push_str(&format!("# - {sentence}\n"));
+    }
+    text
+}
+
+fn effective(config: &Config) -> Mapping {
+    let mut all = Mapping::new();
+    match config.elections.as_slice() {
+        [one] => put(&mut all, "election", one),
+        several => put_list(&mut all, "elections", several),
+    }
+    put_section(&mut all, "candidate", |section| {
+        put(section, "id", &config.candidate.id);
+        if let Some(advertise) = &config.candidate.advertise {
+            put(section, "advertise", advertise);
+        }
+    });
+    put_section(&mut all, "lease", |section| {
+        put(section, "ttl", &short(config.timing.ttl()));
+        put(
+            section,
+            "renew_deadline",
+            &short(config.timing.renew_deadline()),
+        );
+        put(
+            section,
+            "retry_period",
+            &short(config.timing.retry_period()),
+        );
+    });
+    put_section(&mut all, "store", |section| match &config.store {
+        StoreConfig::Etcd(etcd) => put_section(section, "etcd", |section| put_etcd(section, etcd)),
+        StoreConfig::File(file) => put_section(section, "file", |section| {
+            put_path(section, "directory", &file.directory);
+        }),
+    });
+    put_section(&mut all, "http", |section| {
+        put(section, "api", &config.http.api.to_string());
+        put(section, "probes", &config.http.probes.to_string());
+    });
+    put_section(&mut all, "shutdown", |section| {
+        put(section, "wait_for", &wait_for(config.shutdown_wait));
+    });
+    put(&mut all, "readiness", readiness(config.readiness));
+    put_section(&mut all, "log", |section| {
+        put(section, "format", log_format(config.log.format));
+        put(section, "level", &config.log.level.as_str().to_lowercase());
+    });
+    all
+}
+
+fn put_etcd(section: &mut Mapping, etcd: &EtcdConfig) {
+    put_list(section, "endpoints", &etcd.endpoints);
+    put(section, "prefix", &etcd.prefix);
+    if let Some((username, password_file)) = &etcd.user {
+        put(section, "username", username);
+        put_path(section, "password_file", password_file);
+    }
+    if let Some(tls) = &etcd.tls {
+        put_section(section, "tls", |section| put_tls(section, tls));
+    }
+}
+
+fn put_tls(section: &mut Mapping, tls: &TlsConfig) {
+    if let Some(ca_file) = &tls.ca_file {
+        put_path(section, "ca_file", ca_file);
+    }
+    if let Some((cert_file, key_file)) = &tls.identity {
+        put_path(section, "cert_file", cert_file);
+        put_path(section, "key_file", key_file);
+    }
+    if let Some(server_name) = &tls.server_name {
+        put(section, "server_name", server_name);
+    }
+}
+
+fn wait_for(wait: ShutdownWait) -> String {
+    match wait {
+        ShutdownWait::Promise => "promise".to_owned(),
+        ShutdownWait::None => "none".to_owned(),
+        ShutdownWait::For(time) => short(time),
+    }
+}
+
+fn readiness(readiness: Readiness) -> &'static str {
+    match readiness {
+        Readiness::Participating => "participating",
+        Readiness::Leader => "leader",
+    }
+}
+
+fn log_format(format: LogFormat) -> &'static str {
+    match format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    }
+}
+
+fn put(section: &mut Mapping, key: &str, value: &str) {
+    section.insert(key.into(), escape(value).into());
+}
+
+/// A path was read from UTF-8, so nothing is lost.
+fn put_path(section: &mut Mapping, key: &str, path: &Path) {
+    put(section, key, &path.to_string_lossy());
+}
+
+fn put_list(section: &mut Mapping, key: &str, items: &[String]) {
+    let items: Vec<Value> = items.iter().map(|item| escape(item).into()).collect();
+    section.insert(key.into(), items.into());
+}
+
+fn put_section(around: &mut Mapping, key: &str, fill: impl FnOnce(&mut Mapping)) {
+    let mut section = Mapping::new();
+    fill(&mut section);
+    around.insert(key.into(), section.into());
+}
+
+fn budget(config: &Config) -> Vec<String> {
+    let timing = &config.timing;
+    let mut sentences = vec![
+        keepalives(timing),
+        leader_stops(timing),
+        another_leads(timing),
+    ];
+    match &config.store {
+        StoreConfig::Etcd(_) => sentences.extend(etcd_failover(timing)),
+        StoreConfig::File(_) => sentences.push(file_failover(timing)),
+    }
+    sentences.push(hand_over(timing.renew_deadline(), config.shutdown_wait));
+    sentences
+}
+
+fn keepalives(timing: &Timing) -> String {
+    let every = timing.retry_period();
+    // Those sent before the deadline of the last one that was answered; the last of them must be answered.
+    let tries = (timing.renew_deadline().as_nanos() - 1) / every.as_nanos();
+    let lost = match tries {
+        0 | 1 => "not one may be lost; a third of renew_deadline or less leaves room".to_owned(),
+        2 => "one may be lost".to_owned(),
+        more => format!("{} in a row may be lost", more - 1),
+    };
+    format!("a keepalive goes out every {}: {lost}", short(every))
+}
+
+fn leader_stops(timing: &Timing) -> String {
+    format!(
+        "a leader stops at the latest {} after it sent the last keepalive that was answered",
+        short(timing.renew_deadline())
+    )
+}
+
+fn another_leads(timing: &Timing) -> String {
+    let (ttl, deadline) = (timing.ttl(), timing.renew_deadline());
+    let margin = timing.drift_margin();
+    let spare = (ttl - deadline).saturating_sub(margin);
+    format!(
+        "another leads at the earliest {} after the store received that keepalive, if this one was cut off or crashed: \
+         {} in between, of which {margin:?} are for clock drift and {spare:?} to spare",
+        short(ttl),
+        short(ttl - deadline),
+    )
+}
+
+fn etcd_failover(timing: &Timing) -> Vec<String> {
+    let ttl = timing.ttl();
+    let whole = Duration::from_secs(ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0));
+    let granted = whole.max(ETCD_SHORTEST_TTL);
+    let mut sentences = Vec::new();
+    if whole != ttl {
+        sentences.push(format!(
+            "etcd counts in whole seconds: ttl {} is rounded up to {}",
+            short(ttl),
+            short(whole)
+        ));
+    }
+    if granted != whole {
+        sentences.push(format!(
+            "etcd grants its own minimum instead, {} unless its election timeout was changed",
+            short(granted)
+        ));
+    }
+    sentences.push(format!(
+        "after a crash another leads within {}: {} of lease, and up to {} until etcd notices; \
+         longer where etcd itself is changing its leader",
+        short(granted + ETCD_SWEEP),
+        short(granted),
+        short(ETCD_SWEEP)
+    ));
+    sentences
+}
+
+fn file_failover(timing: &Timing) -> String {
+    let (ttl, look) = (timing.ttl(), timing.retry_period());
+    format!(
+        "after a crash another leads within {}: {} of lease, and up to {} until it looks again",
+        short(ttl + look),
+        short(ttl),
+        short(look)
+    )
+}
+
+fn hand_over(deadline: Duration, wait: ShutdownWait) -> String {
+    let deadline = short(deadline);
+    let on_resign = format!(
+        "immediately where nobody holds a valid_for_ms read on the api, else when that is over, {deadline} at most"
+    );
+    match wait {
+        ShutdownWait::Promise => {
+            format!("on shutdown and on resign the lease is handed over {on_resign}")
+        }
+        ShutdownWait::None => format!(
+            "on shutdown the lease is handed over immediately, as the application is taken to be gone; on resign {on_resign}"
+        ),
+        ShutdownWait::For(time) => format!(
+            "on shutdown the lease is handed over after {}, or {deadline} at most where a valid_for_ms \
+             read on the api lasts longer; on resign {on_resign}",
+            short(time)
+        ),
+    }
+}
