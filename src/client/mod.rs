@@ -1,0 +1,204 @@
+//! The verbs that speak to a running sidecar, over HTTP.
+//!
+//! They print what was asked for to a writer, and give the exit status of CONTRACT.md; what went wrong
+//! comes back as a [`ClientError`] that knows its exit status.
+
+mod connection;
+mod screen;
+mod url;
+mod watch;
+
+pub use watch::watch;
+
+use connection::{Answer, Connection};
+use hyper::{Method, StatusCode};
+use serde::de::DeserializeOwned;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::time::Duration;
+use thiserror::Error;
+use url::{Url, encoded};
+
+/// Why a verb has nothing to show.
+#[derive(Debug, Error)]
+#[error("{why}")]
+pub struct ClientError {
+    /// With which status the process is to exit.
+    pub exit: u8,
+    why: Why,
+}
+
+/// What went wrong.
+#[derive(Debug, Error)]
+enum Why {
+    #[error("--url {0:?} is not of the form http://host:port")]
+    Url(String),
+    #[error("no sidecar answers at {url}: {why}; is it running? --url or TENURE_URL say where")]
+    NoAnswer { url: String, why: String },
+    #[error("the sidecar at {url} answered {status}: {error}")]
+    Refused {
+        url: String,
+        status: StatusCode,
+        error: String,
+    },
+    #[error("can't write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Why {
+    fn no_answer(url: &Url, why: impl Display) -> Self {
+        Why::NoAnswer {
+            url: url.to_string(),
+            why: why.to_string(),
+        }
+    }
+
+    fn exits(self, exit: u8) -> ClientError {
+        ClientError { exit, why: self }
+    }
+}
+
+/// `tenure status`: one screen for people, or the JSON of `/status`. 0, or 1 where no sidecar answers.
+///
+/// # Errors
+/// Where no sidecar answers, or the output can't be written.
+pub async fn status(url: &str, json: bool, out: &mut dyn Write) -> Result<u8, ClientError> {
+    let shown = async {
+        let url: Url = url.parse()?;
+        let answer = ask(&url, Method::GET, "/status").await?.expect_ok(&url)?;
+        if json {
+            out.write_all(&answer.body)?;
+            writeln!(out)?;
+        } else {
+            screen::write(&answer.parse(&url)?, crate::clock::date(), out)?;
+        }
+        out.flush()?;
+        Ok(0)
+    };
+    shown.await.map_err(|why: Why| why.exits(1))
+}
+
+/// `tenure is-leader`: prints nothing. 0 leader, 1 not leader, 2 no answer.
+///
+/// # Errors
+/// Where no sidecar answers, or it knows no such election.
+pub async fn is_leader(url: &str, election: Option<&str>) -> Result<u8, ClientError> {
+    let asked = async {
+        let url: Url = url.parse()?;
+        let query = election.map_or(String::new(), |name| format!("?election={}", encoded(name)));
+        // HEAD: nobody is going to act for as long as a promise would last.
+        let answer = ask(&url, Method::HEAD, &format!("/leader{query}")).await?;
+        match answer.status {
+            StatusCode::OK => Ok(0),
+            StatusCode::SERVICE_UNAVAILABLE => Ok(1),
+            status => Err(Why::Refused {
+                error: match (status, election) {
+                    (StatusCode::NOT_FOUND, Some(name)) => format!("it has no election {name:?}"),
+                    (StatusCode::BAD_REQUEST, None) => {
+                        "it has several elections; name one with --election".to_owned()
+                    }
+                    _ => "this is no sidecar".to_owned(),
+                },
+                url: url.to_string(),
+                status,
+            }),
+        }
+    };
+    asked.await.map_err(|why: Why| why.exits(2))
+}
+
+/// What `tenure resign` asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Resignation {
+    /// Which election; the only one by default.
+    pub election: Option<String>,
+    /// How long to stay out; the sidecar's default otherwise.
+    pub cooldown: Option<Duration>,
+    /// Whether the application has stopped, so that no promise is to be kept.
+    pub stopped: bool,
+}
+
+/// `tenure resign`: asks the sidecar to resign. 0, 1 not leader, 2 no answer.
+///
+/// # Errors
+/// Where no sidecar answers, or it refuses for another reason than not leading.
+pub async fn resign(
+    url: &str,
+    resignation: &Resignation,
+    out: &mut dyn Write,
+) -> Result<u8, ClientError> {
+    let asked = async {
+        let url: Url = url.parse()?;
+        let mut path = format!("/resign?stopped={}", resignation.stopped);
+        if let Some(name) = &resignation.election {
+            path += &format!("&election={}", encoded(name));
+        }
+        if let Some(cooldown) = resignation.cooldown {
+            path += &format!("&cooldown={}ms", cooldown.as_millis());
+        }
+        let answer = ask(&url, Method::POST, &path).await?;
+        if answer.status != StatusCode::ACCEPTED {
+            return Err(answer.refusal(&url));
+        }
+        let accepted: Accepted = answer.parse(&url)?;
+        writeln!(
+            out,
+            "resigned from {}; released in {} ms, at {}; stays out for {} ms",
+            screen::printable(&accepted.election),
+            accepted.released_in_ms,
+            screen::printable(&accepted.released_at),
+            accepted.cooldown_ms,
+        )?;
+        out.flush()?;
+        Ok(0)
+    };
+    asked.await.map_err(|why: Why| {
+        let not_leader =
+            matches!(&why, Why::Refused { status, .. } if *status == StatusCode::CONFLICT);
+        why.exits(if not_leader { 1 } else { 2 })
+    })
+}
+
+#[derive(serde::Deserialize)]
+struct Accepted {
+    election: String,
+    released_in_ms: u64,
+    released_at: String,
+    cooldown_ms: u64,
+}
+
+async fn ask(url: &Url, method: Method, path: &str) -> Result<Answer, Why> {
+    let connection = Connection::open(url).await?;
+    connection.ask(url, method, path).await
+}
+
+impl Answer {
+    fn expect_ok(self, url: &Url) -> Result<Self, Why> {
+        if self.status == StatusCode::OK {
+            Ok(self)
+        } else {
+            Err(self.refusal(url))
+        }
+    }
+
+    fn refusal(&self, url: &Url) -> Why {
+        #[derive(serde::Deserialize)]
+        struct Error {
+            error: String,
+        }
+        let error = serde_json::from_slice(&self.body).map_or_else(
+            |_| "this is no sidecar".to_owned(),
+            |Error { error }| screen::printable(&error),
+        );
+        Why::Refused {
+            url: url.to_string(),
+            status: self.status,
+            error,
+        }
+    }
+
+    fn parse<T: DeserializeOwned>(&self, url: &Url) -> Result<T, Why> {
+        serde_json::from_slice(&self.body)
+            .map_err(|err| Why::no_answer(url, format!("what answers there is no sidecar ({err})")))
+    }
+}

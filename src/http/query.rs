@@ -1,0 +1,183 @@
+//! The query of a request. Unknown parameters are ignored; malformed and repeated ones are refused.
+
+use super::respond::{Refusal, shortened};
+use crate::status::ElectionHandle;
+use hyper::StatusCode;
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// What can be asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Query<'a> {
+    election: Option<Cow<'a, str>>,
+    cooldown: Option<Cow<'a, str>>,
+    stopped: Option<Cow<'a, str>>,
+}
+
+/// How long a candidate that resigned stays out, where nothing else is asked for.
+const DEFAULT_COOLDOWN: Duration = Duration::from_secs(10);
+const LONGEST_COOLDOWN: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl<'a> Query<'a> {
+    /// The part of a URL after the question mark, if there is one.
+    pub(super) fn parse(text: Option<&'a str>) -> Result<Self, Refusal> {
+        let mut query = Query::default();
+        for pair in text.unwrap_or_default().split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decode(name)?, decode(value)?);
+            let parameter = match &*name {
+                "election" => &mut query.election,
+                "cooldown" => &mut query.cooldown,
+                "stopped" => &mut query.stopped,
+                _ => continue,
+            };
+            if parameter.replace(value).is_some() {
+                return Err(Refusal::bad_request(format!("{name} is given twice")));
+            }
+        }
+        Ok(query)
+    }
+
+    /// The election that is named, or the only one.
+    pub(super) fn pick<'b>(
+        &self,
+        elections: &'b [ElectionHandle],
+    ) -> Result<&'b ElectionHandle, Refusal> {
+        match (&self.election, elections) {
+            (None, [only]) => Ok(only),
+            (None, _) => Err(Refusal::bad_request(
+                "there are several elections; name one with ?election=",
+            )),
+            (Some(name), _) => elections
+                .iter()
+                .find(|handle| handle.status.name() == name)
+                .ok_or_else(|| {
+                    let error =
+                        format!("no election {:?} here; /status lists them", shortened(name));
+                    Refusal::new(StatusCode::NOT_FOUND, error)
+                }),
+        }
+    }
+
+    /// Whether an election is named.
+    pub(super) fn names_election(&self) -> bool {
+        self.election.is_some()
+    }
+
+    /// How long to stay out.
+    pub(super) fn cooldown(&self) -> Result<Duration, Refusal> {
+        let Some(text) = &self.cooldown else {
+            return Ok(DEFAULT_COOLDOWN);
+        };
+        let refusal = |why| {
+            let error = format!("cooldown {:?} {why}", shortened(text));
+            Err(Refusal::bad_request(error))
+        };
+        match humantime::parse_duration(text) {
+            Ok(cooldown) if cooldown <= LONGEST_COOLDOWN => Ok(cooldown),
+            Ok(_) => refusal("is longer than 24h"),
+            Err(_) => refusal("is no duration; write 500ms, 10s or 2m"),
+        }
+    }
+
+    /// Whether the application has stopped.
+    pub(super) fn stopped(&self) -> Result<bool, Refusal> {
+        match self.stopped.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(Refusal::bad_request(format!(
+                "stopped {:?} is neither true nor false",
+                shortened(other)
+            ))),
+        }
+    }
+}
+
+/// Undoes what browsers and `curl --data-urlencode` do to a value.
+fn decode(text: &str) -> Result<Cow<'_, str>, Refusal> {
+    if !text.contains(['%', '+']) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let malformed = || {
+        let error = format!("{:?} is not percent-encoded UTF-8", shortened(text));
+        Refusal::bad_request(error)
+    };
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                let (Some(high), Some(low)) = (digit(), digit()) else {
+                    return Err(malformed());
+                };
+                (high * 16 + low) as u8
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(decoded)
+        .map(Cow::Owned)
+        .map_err(|_| malformed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn election(text: &str) -> Result<Option<String>, StatusCode> {
+        Query::parse(Some(text))
+            .map(|query| query.election.map(Cow::into_owned))
+            .map_err(|refusal| refusal.status)
+    }
+
+    #[test]
+    fn values_are_percent_decoded_and_unknown_parameters_ignored() {
+        for (text, expected) in [
+            ("", None),
+            ("election=payments", Some("payments")),
+            ("x=1&election=pay%6dents&&y", Some("payments")),
+            ("el%65ction=a%2Fb+c", Some("a/b c")),
+            ("election=%C3%A4", Some("ä")),
+            ("election", Some("")),
+        ] {
+            assert_eq!(election(text), Ok(expected.map(str::to_owned)), "{text}");
+        }
+    }
+
+    #[test]
+    fn malformed_and_repeated_parameters_are_refused() {
+        for text in [
+            "election=%",
+            "election=%4",
+            "election=%zz",
+            "election=%+1",
+            "election=%ff",
+            "election=a&election=a",
+        ] {
+            assert_eq!(election(text), Err(StatusCode::BAD_REQUEST), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cooldown_is_a_duration_of_at_most_a_day() {
+        let cooldown = |text: &str| Query::parse(Some(text)).unwrap().cooldown().ok();
+        assert_eq!(cooldown(""), Some(Duration::from_secs(10)));
+        assert_eq!(cooldown("cooldown=0s"), Some(Duration::ZERO));
+        assert_eq!(cooldown("cooldown=24h"), Some(Duration::from_secs(86_400)));
+        for refused in ["24h1ms", "10", "-1s", "", "9999999999999999999999h"] {
+            assert_eq!(cooldown(&format!("cooldown={refused}")), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn stopped_is_true_or_false_and_nothing_else() {
+        let stopped = |text: &str| Query::parse(Some(text)).unwrap().stopped().ok();
+        assert_eq!(stopped(""), Some(false));
+        assert_eq!(stopped("stopped=false"), Some(false));
+        assert_eq!(stopped("stopped=true"), Some(true));
+        assert_eq!(stopped("stopped=1"), None);
+        assert_eq!(stopped("stopped"), None);
+    }
+}

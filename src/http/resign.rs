@@ -1,0 +1,109 @@
+//! `POST /resign`: the one call that changes something.
+
+use super::body::Body;
+use super::liveness::PATIENCE;
+use super::query::Query;
+use super::respond::{Refusal, json};
+use super::server::Peer;
+use crate::clock;
+use crate::status::{Command, ElectionHandle, rfc3339};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{HeaderMap, ORIGIN};
+use hyper::http::request::Parts;
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// A body is of no use here, and is read only to keep the connection.
+const BODY_BYTES: usize = 64 * 1024;
+
+#[derive(Serialize)]
+struct Accepted<'a> {
+    election: &'a str,
+    released_in_ms: u64,
+    released_at: String,
+    cooldown_ms: u64,
+}
+
+/// Has the election that the request names resigned.
+pub(super) async fn answer(
+    parts: &Parts,
+    body: Incoming,
+    peer: &Peer,
+) -> Result<Response<Body>, Refusal> {
+    refuse_other_sites(&parts.headers)?;
+    let query = Query::parse(parts.uri.query())?;
+    let (cooldown, stopped) = (query.cooldown()?, query.stopped()?);
+    let handle = query.pick(&peer.context.board.elections)?;
+    if !body.is_end_stream() {
+        drain(body, peer).await?;
+    }
+    let (reply, answer) = oneshot::channel();
+    let command = Command::Resign {
+        cooldown,
+        stopped,
+        reply,
+    };
+    let Some(released_at) = ask(handle, command, answer).await? else {
+        let error = format!("not leader of {}: nothing to resign", handle.status.name());
+        return Err(Refusal::new(StatusCode::CONFLICT, error));
+    };
+    let wait = released_at.since(clock::now());
+    let accepted = Accepted {
+        election: handle.status.name(),
+        released_in_ms: wait.as_millis() as u64,
+        released_at: rfc3339(clock::date() + wait),
+        cooldown_ms: cooldown.as_millis() as u64,
+    };
+    Ok(json(StatusCode::ACCEPTED, &accepted))
+}
+
+/// The driver's reply to a command; none where there is no driver any more.
+async fn ask<T>(
+    handle: &ElectionHandle,
+    command: Command,
+    reply: oneshot::Receiver<Option<T>>,
+) -> Result<Option<T>, Refusal> {
+    let exchange = async {
+        handle.commands.send(command).await.ok()?;
+        reply.await.ok()?
+    };
+    timeout(PATIENCE, exchange).await.map_err(|_| {
+        Refusal::unavailable(format!(
+            "the election loop does not turn over: {}; once it does, it may still resign",
+            handle.status.name()
+        ))
+    })
+}
+
+/// A page of another site that a browser has open must not make this candidate resign. Browsers say where a
+/// POST comes from; a page that rebinds its name to this address claims to be of the same site, but it
+/// names an origin still.
+fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Refusal> {
+    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    if headers.contains_key(ORIGIN) || !matches!(site, None | Some(b"same-origin" | b"none")) {
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "refused to a web page; call it from the command line or the application",
+        ));
+    }
+    Ok(())
+}
+
+async fn drain(body: Incoming, peer: &Peer) -> Result<(), Refusal> {
+    let collected = timeout(peer.limits.body, Limited::new(body, BODY_BYTES).collect()).await;
+    match collected {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(err)) if err.is::<LengthLimitError>() => Err(Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body is longer than 64 KiB; none is needed",
+        )),
+        Ok(Err(_)) => Err(Refusal::bad_request("the body can't be read")),
+        Err(_) => Err(Refusal::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body takes too long; none is needed",
+        )),
+    }
+}

@@ -1,0 +1,348 @@
+//! From a request to its answer.
+
+use super::body::Body;
+use super::events::{self, Hold};
+use super::query::Query;
+use super::respond::{self, Refusal, full, json};
+use super::server::Peer;
+use super::{Context, Surface, page, resign};
+use crate::clock;
+use crate::config::Readiness;
+use crate::election::Time;
+use crate::status::{Answer, ElectionHandle, leader, valid_claim};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::ACCEPT;
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Leader,
+    Follower,
+    Status,
+    Livez,
+    Readyz,
+    Startupz,
+    Root,
+    Metrics,
+    Events,
+    Resign,
+}
+
+impl Route {
+    fn of(path: &str, surface: Surface) -> Option<Route> {
+        let route = match path {
+            "/leader" => Route::Leader,
+            "/follower" => Route::Follower,
+            "/status" => Route::Status,
+            "/livez" => Route::Livez,
+            "/readyz" => Route::Readyz,
+            "/startupz" => Route::Startupz,
+            "/" => Route::Root,
+            "/metrics" => Route::Metrics,
+            "/events" => Route::Events,
+            "/resign" => Route::Resign,
+            _ => return None,
+        };
+        let read_only = !matches!(route, Route::Events | Route::Resign);
+        (read_only || surface == Surface::Api).then_some(route)
+    }
+
+    /// Checks the method.
+    fn allow(self, method: &Method) -> Result<(), Refusal> {
+        match (self, method) {
+            (Route::Resign, &Method::POST) => Ok(()),
+            (Route::Resign, _) => Err(Refusal::method("POST")),
+            (_, &Method::GET | &Method::HEAD) => Ok(()),
+            (_, _) => Err(Refusal::method("GET, HEAD")),
+        }
+    }
+}
+
+/// The answer to a request.
+pub(super) async fn answer(request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    dispatch(parts, body, &peer)
+        .await
+        .unwrap_or_else(Refusal::into_response)
+}
+
+async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<Body>, Refusal> {
+    let now = clock::now();
+    let busy = peer.activity.busy(now);
+    let Some(route) = Route::of(parts.uri.path(), peer.surface) else {
+        let error = "no such path here; there are /leader, /follower, /status, /livez, /readyz, /startupz, /metrics, and on http.api also /events and /resign";
+        return Err(Refusal::new(StatusCode::NOT_FOUND, error));
+    };
+    route.allow(&parts.method)?;
+    let context = &*peer.context;
+    let elections = &context.board.elections;
+    let asked = Asked {
+        promising: peer.surface == Surface::Api && parts.method == Method::GET,
+        now,
+    };
+    match route {
+        Route::Leader | Route::Follower => {
+            let query = Query::parse(parts.uri.query())?;
+            let handle = query.pick(elections)?;
+            Ok(if route == Route::Leader {
+                leads(&asked.answer(handle))
+            } else {
+                follows(&handle.status.answer(now))
+            })
+        }
+        Route::Status => Ok(status(context, asked)),
+        Route::Livez => context
+            .liveness
+            .check(elections)
+            .await
+            .map(|()| ok())
+            .map_err(Refusal::unavailable),
+        Route::Readyz => ready(context.readiness, elections, now).map(|()| ok()),
+        Route::Startupz => started(elections).map(|()| ok()),
+        Route::Root => root(&parts, context, now),
+        Route::Metrics => context.metrics.scrape(now).map_or_else(
+            |err| {
+                Err(Refusal::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    err.to_string(),
+                ))
+            },
+            |text| Ok(full(StatusCode::OK, METRICS, Bytes::from(text))),
+        ),
+        Route::Events => {
+            let query = Query::parse(parts.uri.query())?;
+            let handle = query.pick(elections)?;
+            if parts.method == Method::HEAD {
+                return Ok(respond::stream(Body::StreamHead));
+            }
+            let Ok(permit) = Arc::clone(&context.streams).try_acquire_owned() else {
+                return Err(Refusal::unavailable(format!(
+                    "{} event streams are open, and no more may be; close some, or ask for /leader",
+                    Context::MAX_STREAMS
+                )));
+            };
+            let status = Arc::clone(&handle.status);
+            let hold = Hold {
+                busy,
+                _permit: permit,
+            };
+            let body = events::body(status, &peer.limits, peer.stop.clone(), hold);
+            Ok(respond::stream(body))
+        }
+        Route::Resign => resign::answer(&parts, body, peer).await,
+    }
+}
+
+const METRICS: &str = prometheus::TEXT_FORMAT;
+
+/// When it was asked, and whether the answer is a promise.
+#[derive(Clone, Copy)]
+struct Asked {
+    promising: bool,
+    now: Time,
+}
+
+impl Asked {
+    fn answer(self, handle: &ElectionHandle) -> Answer {
+        if self.promising {
+            handle.status.promise(self.now)
+        } else {
+            handle.status.answer(self.now)
+        }
+    }
+}
+
+fn ok() -> Response<Body> {
+    respond::fixed_json(r#"{"status":"ok"}"#)
+}
+
+fn leads(answer: &Answer) -> Response<Body> {
+    json(ok_if(answer.is_leader), answer)
+}
+
+fn follows(answer: &Answer) -> Response<Body> {
+    let follows = answer.state == "follower" && answer.leader.is_some();
+    json(ok_if(follows), answer)
+}
+
+fn ok_if(holds: bool) -> StatusCode {
+    if holds {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+fn ready(readiness: Readiness, elections: &[ElectionHandle], now: Time) -> Result<(), Refusal> {
+    match readiness {
+        Readiness::Participating => started(elections),
+        Readiness::Leader => all(elections, "not leader of", |handle| {
+            valid_claim(&handle.status.snapshot(), now).is_some()
+        }),
+    }
+}
+
+fn started(elections: &[ElectionHandle]) -> Result<(), Refusal> {
+    all(elections, "nothing is known yet of", |handle| {
+        handle.status.has_started()
+    })
+}
+
+/// Refuses with the names of those elections of which it does not hold.
+fn all(
+    elections: &[ElectionHandle],
+    otherwise: &str,
+    holds: impl Fn(&ElectionHandle) -> bool,
+) -> Result<(), Refusal> {
+    let names = elections.iter().filter(|handle| !holds(handle));
+    let names: Vec<&str> = names.map(|handle| handle.status.name()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::unavailable(format!(
+        "{otherwise} {}",
+        names.join(", ")
+    )))
+}
+
+fn status(context: &Context, asked: Asked) -> Response<Body> {
+    #[derive(Serialize)]
+    struct Status<'a> {
+        version: &'a str,
+        id: &'a str,
+        store: Store<'a>,
+        elections: Vec<Answer>,
+    }
+    #[derive(Serialize)]
+    struct Store<'a> {
+        kind: &'a str,
+        connected: bool,
+    }
+    let board = &context.board;
+    let status = Status {
+        version: context.version,
+        id: &board.candidate.id,
+        store: Store {
+            kind: board.store,
+            connected: board.connected.load(std::sync::atomic::Ordering::Relaxed),
+        },
+        elections: board.elections.iter().map(|e| asked.answer(e)).collect(),
+    };
+    json(StatusCode::OK, &status)
+}
+
+/// A page for browsers; for others the leader's name, as older election sidecars say it.
+fn root(parts: &Parts, context: &Context, now: Time) -> Result<Response<Body>, Refusal> {
+    #[derive(Serialize)]
+    struct Name<'a> {
+        name: &'a str,
+    }
+    let query = Query::parse(parts.uri.query())?;
+    let elections = &context.board.elections;
+    let accept = parts.headers.get(ACCEPT).map(|value| value.as_bytes());
+    let html = accept.is_some_and(|value| value.windows(9).any(|part| part == b"text/html"));
+    if html {
+        let shown = if query.names_election() {
+            std::slice::from_ref(query.pick(elections)?)
+        } else {
+            elections
+        };
+        let answers: Vec<Answer> = shown.iter().map(|e| e.status.answer(now)).collect();
+        return Ok(page::response(context, &answers));
+    }
+    let election = &query.pick(elections)?.status;
+    let leader = leader(election.candidate(), &election.snapshot(), now);
+    let name = leader.as_ref().map_or("", |leader| &leader.id);
+    Ok(json(StatusCode::OK, &Name { name }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::election::{Candidate, Claim, Holder, LeaseId, Role, View};
+    use crate::status::ElectionStatus;
+    use std::time::SystemTime;
+    use tokio::sync::mpsc;
+
+    const END: Time = Time::from_nanos(10_000_000_000);
+    const BEFORE_END: Time = Time::from_nanos(9_999_999_999);
+
+    fn election(role: Role, holder: Option<&str>) -> ElectionHandle {
+        let candidate = Candidate {
+            id: "a".into(),
+            advertise: None,
+        };
+        let status = ElectionStatus::new("payments", &candidate, SystemTime::UNIX_EPOCH);
+        let holder = holder.map(|id| Holder {
+            lease: LeaseId(7),
+            token: 12,
+            id: id.into(),
+            advertise: None,
+        });
+        status.publish(View { role, holder }, SystemTime::UNIX_EPOCH);
+        ElectionHandle {
+            status: Arc::new(status),
+            commands: mpsc::channel(1).0,
+        }
+    }
+
+    fn leader() -> ElectionHandle {
+        let claim = Claim {
+            token: 4711,
+            valid_until: END,
+            overdue_from: END,
+        };
+        election(Role::Leader(claim), None)
+    }
+
+    #[test]
+    fn leader_is_said_before_the_end_of_the_claim_and_not_at_it() {
+        for promising in [false, true] {
+            let asked = |now| Asked { promising, now }.answer(&leader());
+            assert_eq!(leads(&asked(BEFORE_END)).status(), StatusCode::OK);
+            assert_eq!(leads(&asked(END)).status(), StatusCode::SERVICE_UNAVAILABLE);
+        }
+    }
+
+    #[test]
+    fn only_an_answer_that_promises_says_how_long_it_holds() {
+        let asked = |promising| Asked {
+            promising,
+            now: BEFORE_END,
+        };
+        assert_eq!(asked(false).answer(&leader()).valid_for_ms, None);
+        assert_eq!(asked(true).answer(&leader()).valid_for_ms, Some(0));
+    }
+
+    #[test]
+    fn only_a_follower_of_a_known_leader_follows() {
+        let follows = |election: ElectionHandle| {
+            super::follows(&election.status.answer(BEFORE_END)).status() == StatusCode::OK
+        };
+        assert!(follows(election(Role::Follower, Some("b"))));
+        assert!(!follows(election(Role::Follower, None)));
+        assert!(!follows(election(Role::SteppingDown, Some("b"))));
+        assert!(!follows(election(Role::Starting, None)));
+        assert!(!follows(leader()));
+    }
+
+    #[test]
+    fn ready_as_a_leader_ends_with_the_claim_and_ready_as_a_participant_does_not() {
+        let ready = |readiness, now| ready(readiness, &[leader()], now).is_ok();
+        assert!(ready(Readiness::Leader, BEFORE_END));
+        assert!(!ready(Readiness::Leader, END));
+        assert!(ready(Readiness::Participating, END));
+    }
+
+    #[test]
+    fn what_changes_something_is_not_on_probes() {
+        for path in ["/events", "/resign"] {
+            assert!(Route::of(path, Surface::Api).is_some());
+            assert!(Route::of(path, Surface::Probes).is_none());
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The event stream.
+
+use super::harness::{Fixture, follower, holder, leader_for, run, stopped};
+use super::{LONG, ONE, with};
+use std::time::Duration;
+use tenure::config::Readiness;
+use tenure::election::{Role, Time, View};
+use tenure::http::{Context, Limits, Surface};
+
+#[test]
+fn events_tell_the_state_at_once_then_each_change_and_each_renewal_until_stopped() {
+    with(ONE, async |fixture| {
+        let mut wire = fixture.connect(Surface::Api).await;
+        wire.send("GET /events HTTP/1.1\r\n\r\n").await;
+        assert_eq!(wire.state().await, ("state".into(), "starting".into()));
+        fixture.publish(0, follower(Some(holder("b"))));
+        assert_eq!(wire.state().await, ("state".into(), "follower".into()));
+        fixture.publish(0, leader_for(LONG));
+        let (name, json) = wire.event().await;
+        assert_eq!((name.as_str(), &json["state"]), ("state", &"leader".into()));
+        assert!(json["valid_for_ms"].is_number());
+        fixture.publish(0, leader_for(LONG + LONG));
+        let (name, json) = wire.event().await;
+        assert_eq!(name, "renewed");
+        assert!(json["valid_for_ms"].as_u64().unwrap() > 7_000_000);
+        let stepping_down = View {
+            role: Role::SteppingDown,
+            holder: None,
+        };
+        fixture.publish(0, stepping_down);
+        assert_eq!(wire.state().await, ("state".into(), "stepping_down".into()));
+        fixture.publish(0, stopped());
+        assert_eq!(wire.state().await, ("state".into(), "stopped".into()));
+        wire.last_chunk().await;
+    });
+}
+
+#[test]
+fn a_leadership_that_is_over_before_it_could_be_told_is_not_told() {
+    with(ONE, async |fixture| {
+        fixture.publish(0, follower(Some(holder("b"))));
+        let mut wire = fixture.connect(Surface::Api).await;
+        wire.send("GET /events HTTP/1.1\r\n\r\n").await;
+        assert_eq!(wire.state().await.1, "follower");
+        // All on one thread: the server does not run between these.
+        fixture.publish(0, leader_for(LONG));
+        fixture.publish(0, follower(Some(holder("c"))));
+        assert_eq!(wire.state().await, ("state".into(), "follower".into()));
+        assert_eq!(fixture.promised_until(0), Time::ORIGIN);
+    });
+}
+
+#[test]
+fn a_reader_that_missed_changes_is_told_the_newest_state() {
+    with(ONE, async |fixture| {
+        let mut wire = fixture.connect(Surface::Api).await;
+        wire.send("GET /events HTTP/1.1\r\n\r\n").await;
+        wire.event().await;
+        for number in 0..100 {
+            fixture.publish(0, follower(Some(holder(&format!("b{number}")))));
+        }
+        let (name, json) = wire.event().await;
+        assert_eq!(
+            (name.as_str(), &json["leader"]["id"]),
+            ("state", &"b99".into())
+        );
+    });
+}
+
+#[test]
+fn a_quiet_event_stream_is_kept_alive_by_comments() {
+    let limits = Limits {
+        heartbeat: Duration::from_millis(10),
+        ..Limits::default()
+    };
+    run(async {
+        let fixture = Fixture::start_with(ONE, limits, Readiness::Participating).await;
+        let mut wire = fixture.connect(Surface::Api).await;
+        wire.send("GET /events HTTP/1.1\r\n\r\n").await;
+        wire.event().await;
+        assert_eq!(wire.block().await, ": ping");
+        assert_eq!(wire.block().await, ": ping");
+        fixture.end().await;
+    });
+}
+
+#[test]
+fn so_many_event_streams_and_no_more_and_everything_else_goes_on() {
+    with(ONE, async |fixture| {
+        let mut wires = Vec::new();
+        for _ in 0..Context::MAX_STREAMS {
+            let mut wire = fixture.connect(Surface::Api).await;
+            wire.send("GET /events HTTP/1.1\r\n\r\n").await;
+            wire.event().await;
+            wires.push(wire);
+        }
+        assert_eq!(fixture.get(Surface::Api, "/events").await.status, 503);
+        assert_eq!(fixture.get(Surface::Api, "/status").await.status, 200);
+        // Whoever leaves makes room; the server hears of it in its own time.
+        drop(wires);
+        while fixture.head_then_get_events().await != 200 {}
+    });
+}

@@ -1,0 +1,89 @@
+//! The verbs of the command line, against real listeners.
+
+use super::harness::{Fixture, follower, holder, leader_for, run, stopped};
+use super::{LONG, ONE, TWO, with};
+use std::time::Duration;
+use tenure::client::{Resignation, is_leader, resign, status, watch};
+use tenure::election::Time;
+use tenure::http::Surface;
+
+#[test]
+fn the_verbs_speak_to_the_listeners_and_exit_as_the_contract_says() {
+    with(TWO, async |fixture| {
+        let url = fixture.url(Surface::Api);
+        fixture.publish(0, leader_for(LONG));
+        fixture.publish(1, follower(Some(holder("b"))));
+        assert_eq!(is_leader(&url, Some("payments")).await.unwrap(), 0);
+        assert_eq!(is_leader(&url, Some("reports")).await.unwrap(), 1);
+        assert_eq!(is_leader(&url, Some("other")).await.unwrap_err().exit, 2);
+        assert_eq!(is_leader(&url, None).await.unwrap_err().exit, 2);
+        assert_eq!(fixture.promised_until(0), Time::ORIGIN);
+
+        let mut out = Vec::new();
+        assert_eq!(status(&url, false, &mut out).await.unwrap(), 0);
+        let screen = String::from_utf8(out).unwrap();
+        assert!(
+            screen.contains("payments  leader    a (http://a:8080)"),
+            "{screen}"
+        );
+        let mut out = Vec::new();
+        assert_eq!(status(&url, true, &mut out).await.unwrap(), 0);
+        let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(json["elections"][1]["state"], "follower");
+
+        let asked = |election: &str| Resignation {
+            election: Some(election.into()),
+            cooldown: Some(Duration::from_secs(3)),
+            stopped: true,
+        };
+        fixture.release_after(0, Some(Duration::ZERO));
+        let mut out = Vec::new();
+        assert_eq!(resign(&url, &asked("payments"), &mut out).await.unwrap(), 0);
+        assert!(
+            String::from_utf8(out)
+                .unwrap()
+                .starts_with("resigned from payments;")
+        );
+        let error = resign(&url, &asked("reports"), &mut Vec::new()).await;
+        assert_eq!(error.unwrap_err().exit, 1);
+        let error = resign(&url, &asked("other"), &mut Vec::new()).await;
+        assert_eq!(error.unwrap_err().exit, 2);
+        let asked_for = (Duration::from_secs(3), true);
+        assert_eq!(fixture.resignations(), [asked_for, asked_for]);
+
+        fixture.publish(0, stopped());
+        fixture.publish(1, stopped());
+        let mut out = Vec::new();
+        let watched = watch(&url, std::future::pending(), &mut out).await;
+        assert_eq!(watched.unwrap(), 0);
+        let lines = String::from_utf8(out).unwrap();
+        assert!(lines.contains("payments stopped") && lines.contains("reports stopped"));
+        let forever = watch(&url, std::future::ready(()), &mut Vec::new()).await;
+        assert_eq!(forever.unwrap(), 0);
+    });
+}
+
+#[test]
+fn the_verbs_say_where_no_sidecar_answers_and_exit_as_the_contract_says() {
+    run(async {
+        let fixture = Fixture::start(ONE).await;
+        let url = fixture.url(Surface::Api);
+        fixture.end().await;
+        let mut out = Vec::new();
+        let asked = Resignation::default();
+        let error = status(&url, false, &mut out).await.unwrap_err();
+        assert_eq!(error.exit, 1);
+        let text = error.to_string();
+        assert!(
+            text.starts_with(&format!("no sidecar answers at {url}: ")),
+            "{text}"
+        );
+        assert_eq!(is_leader(&url, None).await.unwrap_err().exit, 2);
+        assert_eq!(resign(&url, &asked, &mut out).await.unwrap_err().exit, 2);
+        let watched = watch(&url, std::future::pending(), &mut out).await;
+        assert_eq!(watched.unwrap_err().exit, 1);
+        let error = status("https://a:1", false, &mut out).await.unwrap_err();
+        assert_eq!(error.exit, 1);
+        assert!(out.is_empty());
+    });
+}
