@@ -20,12 +20,16 @@
 //!   of the own place. [`Event::Blind`] says that they have stopped for now.
 //! - Every operation but the observing ends within a retry_period or two, whatever the store does.
 
+pub mod etcd;
 pub mod file;
+mod lane;
 mod queue;
 
+pub use lane::Lane;
 pub use queue::{Place, Queue};
 
-use crate::election::{Action, Event};
+use crate::election::{Action, Event, LeaseId};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::Pin;
 
 /// One candidate's dealings with a store in one election. Dropping it drops all that is under way.
@@ -36,4 +40,14 @@ pub trait Session: Send {
 
     /// What happens next: an outcome, or an observation. Dropping the future loses nothing.
     fn next(&mut self) -> Pin<Box<dyn Future<Output = Event> + Send + '_>>;
+}
+
+/// A random lease id: positive as a signed number, and not zero. Nobody else draws the same.
+pub fn draw_lease_id() -> LeaseId {
+    LeaseId((random() >> 1).max(1))
+}
+
+/// Sixty-four bits that the operating system's randomness went into.
+pub fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }

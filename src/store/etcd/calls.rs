@@ -1,0 +1,266 @@
+//! The requests of one candidate, each bounded in time.
+
+use super::connections::{Connection, Connections};
+use super::error::Failure;
+use super::layout;
+use super::observer::header_revision;
+use crate::clock;
+use crate::election::{Event, Lease, LeaseId, Standing, Token};
+use etcd_client::{
+    Compare, CompareOp, GetOptions, LeaseGrantOptions, LeaseKeepAliveStream, LeaseKeeper,
+    PutOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What every request needs to know.
+#[derive(Debug)]
+pub(super) struct Calls {
+    pub(super) connections: Arc<Connections>,
+    /// The prefix of the election's keys.
+    pub(super) prefix: String,
+    /// What this candidate's key holds.
+    pub(super) value: String,
+    /// What to ask for.
+    pub(super) ttl: Duration,
+    /// How long to wait for an answer.
+    pub(super) bound: Duration,
+}
+
+/// An open stream of keepalives, with none outstanding.
+#[derive(Debug)]
+pub(super) struct KeepAlives {
+    keeper: LeaseKeeper,
+    answers: LeaseKeepAliveStream,
+    connection: Connection,
+}
+
+impl Calls {
+    /// Obtains a lease of that id, and puts a key that hangs on it.
+    ///
+    /// Where an answer is lost, the core has the lease revoked, which undoes whatever came of it.
+    pub(super) async fn join(&self, id: LeaseId) -> Event {
+        let sent_at = clock::now();
+        let joined = self.bounded(async |connection| {
+            let ttl = self.grant(connection, id).await?;
+            let token = self.enter(connection, id).await?;
+            Ok((ttl, token))
+        });
+        match joined.await {
+            Ok((ttl, token)) => Event::Joined(Lease {
+                id,
+                token,
+                ttl,
+                sent_at,
+            }),
+            Err(_) => Event::JoinFailed {
+                lease: id,
+                // The grant was received before now, if ever.
+                gone_by: clock::now() + self.ttl,
+            },
+        }
+    }
+
+    async fn grant(&self, connection: &Connection, id: LeaseId) -> Result<Duration, Failure> {
+        let options = LeaseGrantOptions::new().with_id(layout::lease_number(id));
+        let seconds = whole_seconds(self.ttl);
+        let mut client = connection.client.lease_client();
+        let granted = client.grant(seconds, Some(options)).await?.ttl();
+        if granted != seconds {
+            tracing::debug!(
+                asked = seconds,
+                granted,
+                "etcd granted another ttl, in seconds"
+            );
+        }
+        Ok(seconds_of(granted))
+    }
+
+    async fn enter(&self, connection: &Connection, id: LeaseId) -> Result<Token, Failure> {
+        let key = layout::key(&self.prefix, id);
+        let lease = PutOptions::new().with_lease(layout::lease_number(id));
+        let txn = Txn::new()
+            .when([Compare::create_revision(key.as_str(), CompareOp::Equal, 0)])
+            .and_then([TxnOp::put(key.as_str(), self.value.as_str(), Some(lease))])
+            .or_else([TxnOp::get(key.as_str(), None)]);
+        let mut client = connection.client.kv_client();
+        let response = client.txn(txn).await?;
+        if response.succeeded() {
+            return header_revision(response.header());
+        }
+        // Ours already: the client repeated a request that had succeeded.
+        for answer in response.op_responses() {
+            if let TxnOpResponse::Get(found) = answer
+                && let Some(kv) = found.kvs().first()
+            {
+                return Ok(layout::revision(kv.create_revision()));
+            }
+        }
+        Err(Failure::Unreachable(
+            "the key neither put nor found".to_owned(),
+        ))
+    }
+
+    /// Renews the lease, on the open stream if it is of the connection in use. Returns a stream only if
+    /// nothing is outstanding on it: a late answer would be taken for that of a newer keepalive.
+    pub(super) async fn keep_alive(
+        &self,
+        id: LeaseId,
+        granted: Duration,
+        open: Option<KeepAlives>,
+    ) -> (Event, Option<KeepAlives>) {
+        let sent_at = clock::now();
+        let renewed = self.bounded(async |connection| match open {
+            Some(open) if open.connection.generation() == connection.generation() => {
+                open.renew().await
+            }
+            _ => KeepAlives::open(connection, id, granted).await,
+        });
+        match renewed.await {
+            Ok((ttl, open)) => (
+                Event::KeptAlive {
+                    lease: id,
+                    sent_at,
+                    ttl,
+                },
+                Some(open),
+            ),
+            Err(Failure::NoLease) => (Event::LeaseGone(id), None),
+            Err(_) => (Event::KeepAliveFailed(id), None),
+        }
+    }
+
+    /// Reads, linearizably, who is first.
+    pub(super) async fn verify(&self, id: LeaseId, token: Token) -> Event {
+        let first = self.bounded(async |connection| {
+            let options = GetOptions::new()
+                .with_prefix()
+                .with_sort(SortTarget::Create, SortOrder::Ascend)
+                .with_limit(1);
+            let mut client = connection.client.kv_client();
+            let response = client.get(self.prefix.as_str(), Some(options)).await?;
+            Ok(response.kvs().first().map(layout::place))
+        });
+        match first.await {
+            Ok(Some((_, place))) if place.lease == id => Event::Verified(id, Standing::First),
+            Ok(Some((ahead, _))) if ahead < token => Event::Verified(id, Standing::Behind),
+            Ok(_) => Event::Verified(id, Standing::Gone),
+            Err(_) => Event::VerifyFailed(id),
+        }
+    }
+
+    /// Revokes the lease, and with it the key. Also asks on the connection that answered last: where only
+    /// answers are lost, no new connection comes about, but a request on the old one arrives.
+    pub(super) async fn release(&self, id: LeaseId) -> Event {
+        let current = self.bounded(async |connection| revoke(connection, id).await);
+        let released = match self.connections.abandoned() {
+            None => current.await,
+            Some(old) => {
+                let abandoned = async {
+                    timeout(self.bound, revoke(&old, id))
+                        .await
+                        .unwrap_or_else(|_| Err(Failure::timed_out()))
+                };
+                either_succeeds(current, abandoned).await
+            }
+        };
+        match released {
+            Ok(()) => Event::Released(id),
+            Err(_) => Event::ReleaseFailed(id),
+        }
+    }
+
+    /// Does something on the connection in use, within the bound, and keeps the books on the connection.
+    async fn bounded<T>(
+        &self,
+        call: impl AsyncFnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut generation = self.connections.generation();
+        let attempt = async {
+            let connection = self.connections.current().await?;
+            generation = connection.generation();
+            let answer = call(&connection).await;
+            if matches!(answer, Ok(_) | Err(Failure::NoLease)) {
+                self.connections.answered(&connection);
+            }
+            answer
+        };
+        let result = timeout(self.bound, attempt)
+            .await
+            .unwrap_or_else(|_| Err(Failure::timed_out()));
+        if let Err(failure) = &result {
+            self.connections.failed(generation, failure);
+        }
+        result
+    }
+}
+
+impl KeepAlives {
+    /// Opening sends the first keepalive and awaits its answer, of which the client shows only that it was good.
+    async fn open(
+        connection: &Connection,
+        id: LeaseId,
+        granted: Duration,
+    ) -> Result<(Duration, Self), Failure> {
+        let mut client = connection.client.lease_client();
+        let (keeper, answers) = client.keep_alive(layout::lease_number(id)).await?;
+        let open = KeepAlives {
+            keeper,
+            answers,
+            connection: connection.clone(),
+        };
+        Ok((granted, open))
+    }
+
+    async fn renew(mut self) -> Result<(Duration, Self), Failure> {
+        self.keeper.keep_alive().await?;
+        let answer = self.answers.message().await?;
+        let ttl = answer
+            .ok_or_else(|| Failure::Unreachable("the keepalive stream ended".to_owned()))?
+            .ttl();
+        if ttl <= 0 {
+            return Err(Failure::NoLease);
+        }
+        Ok((seconds_of(ttl), self))
+    }
+}
+
+async fn revoke(connection: &Connection, id: LeaseId) -> Result<(), Failure> {
+    let mut client = connection.client.lease_client();
+    match client.revoke(layout::lease_number(id)).await {
+        Ok(_) => Ok(()),
+        Err(error) => match Failure::from(error) {
+            Failure::NoLease => Ok(()),
+            failure => Err(failure),
+        },
+    }
+}
+
+/// The first success, or the last failure.
+async fn either_succeeds<T>(
+    a: impl Future<Output = Result<T, Failure>>,
+    b: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::pin!(a, b);
+    tokio::select! {
+        result = &mut a => match result {
+            Ok(value) => Ok(value),
+            Err(_) => b.await,
+        },
+        result = &mut b => match result {
+            Ok(value) => Ok(value),
+            Err(_) => a.await,
+        },
+    }
+}
+
+/// etcd counts ttls in whole seconds: rounded up, so that the lease never ends before its time.
+fn whole_seconds(ttl: Duration) -> i64 {
+    let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+fn seconds_of(ttl: i64) -> Duration {
+    Duration::from_secs(u64::try_from(ttl).unwrap_or(0))
+}

@@ -1,0 +1,180 @@
+//! One connection at a time, to one endpoint after the other.
+//!
+//! etcd-client's own balancer is blind to dead endpoints, so each client here has one endpoint. Whoever
+//! finds a connection failed says so, and the next one to ask gets a fresh connection to the next
+//! endpoint. Everything that rides on the failed connection moves along.
+
+use super::error::Failure;
+use super::tls;
+use crate::config::EtcdConfig;
+use etcd_client::{Client, ConnectOptions};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::{Mutex, watch};
+
+/// The connections to an etcd cluster, of which one is in use.
+#[derive(Debug)]
+pub(super) struct Connections {
+    config: EtcdConfig,
+    /// How long connecting may take.
+    bound: Duration,
+    current: Mutex<Option<Connection>>,
+    /// The one that answered last, which need not be the current one.
+    answered: std::sync::Mutex<Option<Connection>>,
+    generation: watch::Sender<u64>,
+    connected: Arc<AtomicBool>,
+    last_trouble: std::sync::Mutex<String>,
+}
+
+/// A connection to one endpoint. Clones share it.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub(super) client: Client,
+    generation: u64,
+}
+
+impl Connections {
+    pub(super) fn new(config: &EtcdConfig, bound: Duration, connected: Arc<AtomicBool>) -> Self {
+        Connections {
+            config: config.clone(),
+            bound,
+            current: Mutex::new(None),
+            answered: std::sync::Mutex::new(None),
+            generation: watch::Sender::new(0),
+            connected,
+            last_trouble: std::sync::Mutex::new(String::new()),
+        }
+    }
+
+    /// The connection in use, made if need be. Whoever asks bounds the wait.
+    pub(super) async fn current(&self) -> Result<Connection, Failure> {
+        let mut current = self.current.lock().await;
+        let generation = self.generation();
+        if let Some(connection) = &*current
+            && connection.generation == generation
+        {
+            return Ok(connection.clone());
+        }
+        let connection = self.connect(generation).await?;
+        Ok(current.insert(connection).clone())
+    }
+
+    /// Which connection is in use, or about to be made.
+    pub(super) fn generation(&self) -> u64 {
+        *self.generation.borrow()
+    }
+
+    /// The connection that answered last, if it is not the one in use any more. Where only answers are
+    /// lost, what is sent on it still arrives.
+    pub(super) fn abandoned(&self) -> Option<Connection> {
+        let answered = lock(&self.answered).clone()?;
+        (answered.generation != self.generation()).then_some(answered)
+    }
+
+    /// Somebody got an answer.
+    pub(super) fn answered(&self, connection: &Connection) {
+        if !self.connected.swap(true, Ordering::Relaxed) {
+            tracing::info!(
+                endpoint = self.endpoint(connection.generation),
+                "store connected"
+            );
+            lock(&self.last_trouble).clear();
+        }
+        let mut answered = lock(&self.answered);
+        if answered.as_ref().map(|last| last.generation) != Some(connection.generation) {
+            *answered = Some(connection.clone());
+        }
+    }
+
+    /// Somebody got no answer from the connection of that generation, or a refusal.
+    pub(super) fn failed(&self, generation: u64, failure: &Failure) {
+        self.report(generation, failure);
+        if matches!(failure, Failure::Unreachable(_)) {
+            self.generation.send_if_modified(|current| {
+                let ours = *current == generation;
+                *current += u64::from(ours);
+                ours
+            });
+        }
+    }
+
+    /// Changes when the connection in use has failed.
+    pub(super) fn generations(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
+    }
+
+    /// Says what is wrong, once.
+    fn report(&self, generation: u64, failure: &Failure) {
+        if matches!(failure, Failure::NoLease) {
+            return;
+        }
+        self.connected.store(false, Ordering::Relaxed);
+        let endpoint = self.endpoint(generation);
+        let trouble = format!("{endpoint}: {failure}");
+        let mut last = lock(&self.last_trouble);
+        if *last != trouble {
+            tracing::warn!(endpoint, error = %failure, "store trouble");
+            *last = trouble;
+        }
+    }
+
+    async fn connect(&self, generation: u64) -> Result<Connection, Failure> {
+        let mut options = ConnectOptions::new()
+            .with_connect_timeout(self.bound)
+            .with_require_leader(true);
+        if let Some((user, password_file)) = &self.config.user {
+            let password = tokio::task::spawn_blocking({
+                let file = password_file.clone();
+                move || std::fs::read_to_string(file)
+            });
+            let password = password
+                .await
+                .map_err(|error| Failure::Refused(error.to_string()))?
+                .map_err(|error| {
+                    Failure::Refused(format!("{}: {error}", password_file.display()))
+                })?;
+            options = options
+                .with_user(user, password.trim_end_matches(['\r', '\n']))
+                .with_auto_token_refresh(true);
+        }
+        let endpoint = self.endpoint(generation);
+        if endpoint.starts_with("https://") {
+            let tls = self.config.tls.clone().unwrap_or_default();
+            options = options.with_tls(tls::options(&tls, self.bound).map_err(Failure::Refused)?);
+        }
+        let client = Client::connect([endpoint], Some(options)).await?;
+        Ok(Connection { client, generation })
+    }
+
+    fn endpoint(&self, generation: u64) -> &str {
+        let index = generation % self.config.endpoints.len().max(1) as u64;
+        self.config
+            .endpoints
+            .get(index as usize)
+            .map_or("", String::as_str)
+    }
+}
+
+impl Connection {
+    /// Which of the connections this is.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    /// Without the client, whose own shows the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Nobody panics while holding one of these.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

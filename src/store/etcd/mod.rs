@@ -1,0 +1,182 @@
+//! The etcd store: a lease for each election, and a queue by create revision.
+//!
+//! It assumes that etcd keeps its word on two things: a read that is not asked to be stale is
+//! linearizable, and a lease lives at least its granted ttl after a keepalive was received. It relies on
+//! nothing in the client beyond single requests: sessions, retries and failing over are done here.
+
+mod calls;
+mod connections;
+mod error;
+mod layout;
+mod observer;
+mod tls;
+
+use crate::config::EtcdConfig;
+use crate::election::{Action, Candidate, Event, Lease, LeaseId, Timing};
+use crate::store::{Lane, Session, draw_lease_id};
+use calls::{Calls, KeepAlives};
+use connections::Connections;
+use observer::Sight;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// An etcd cluster.
+#[derive(Debug)]
+pub struct EtcdStore {
+    connections: Arc<Connections>,
+    key_prefix: String,
+    bound: Duration,
+}
+
+impl EtcdStore {
+    /// Connects when there is something to ask; `connected` tells whether the last request was answered.
+    ///
+    /// # Errors
+    /// A sentence that names the file, where one of those named in the config can't be used.
+    pub fn open(
+        config: &EtcdConfig,
+        timing: &Timing,
+        connected: Arc<AtomicBool>,
+    ) -> Result<Self, String> {
+        let bound = timing.retry_period();
+        if let Some(tls) = &config.tls {
+            tls::options(tls, bound)?;
+        }
+        if let Some((_, file)) = &config.user {
+            std::fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+        Ok(EtcdStore {
+            connections: Arc::new(Connections::new(config, bound, connected)),
+            key_prefix: config.prefix.clone(),
+            bound,
+        })
+    }
+
+    /// Begins to observe an election, as a candidate that has not joined yet. Call it inside the runtime that
+    /// is to do the work.
+    pub fn session(&self, election: &str, candidate: &Candidate, timing: &Timing) -> EtcdSession {
+        let prefix = layout::election_prefix(&self.key_prefix, election);
+        let (sight, sights) = watch::channel(None);
+        let mut observer = JoinSet::new();
+        observer.spawn(observer::observe(
+            Arc::clone(&self.connections),
+            prefix.clone(),
+            self.bound,
+            sight,
+        ));
+        EtcdSession {
+            calls: Arc::new(Calls {
+                connections: Arc::clone(&self.connections),
+                prefix,
+                value: layout::value(candidate),
+                ttl: timing.ttl(),
+                bound: self.bound,
+            }),
+            candidate: candidate.clone(),
+            own: None,
+            joined: None,
+            namesake: false,
+            sights,
+            keepalive: Lane::default(),
+            open: None,
+            call: Lane::default(),
+            _observer: observer,
+        }
+    }
+}
+
+/// A candidate's dealings with etcd in one election.
+#[derive(Debug)]
+pub struct EtcdSession {
+    calls: Arc<Calls>,
+    candidate: Candidate,
+    /// The lease joined with last.
+    own: Option<LeaseId>,
+    /// The same, once it was granted.
+    joined: Option<Lease>,
+    namesake: bool,
+    sights: watch::Receiver<Sight>,
+    /// The keepalive under way, which has the open stream with it.
+    keepalive: Lane<(Event, Option<KeepAlives>)>,
+    open: Option<KeepAlives>,
+    /// The one other request under way.
+    call: Lane<Event>,
+    /// Ends with the session.
+    _observer: JoinSet<()>,
+}
+
+impl Session for EtcdSession {
+    fn begin(&mut self, action: Action) {
+        let calls = Arc::clone(&self.calls);
+        match action {
+            Action::Join => {
+                let id = draw_lease_id();
+                self.own = Some(id);
+                self.joined = None;
+                self.call.begin(async move { calls.join(id).await });
+            }
+            Action::KeepAlive(id) => {
+                let open = self.open.take();
+                let granted = self.joined.map_or(calls.ttl, |lease| lease.ttl);
+                self.keepalive
+                    .begin(async move { calls.keep_alive(id, granted, open).await });
+            }
+            Action::Verify(id) => {
+                let joined = self.joined.filter(|lease| lease.id == id);
+                let token = joined.map_or(0, |lease| lease.token);
+                self.call
+                    .begin(async move { calls.verify(id, token).await });
+            }
+            Action::Release(id) => {
+                self.keepalive.clear();
+                self.open = None;
+                self.call.begin(async move { calls.release(id).await });
+            }
+            Action::CollectPromises | Action::Report(_) | Action::TookOver(_) => {}
+        }
+    }
+
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Event> + Send + '_>> {
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                (event, open) = self.keepalive.outcome() => {
+                    self.open = open;
+                    event
+                }
+                event = self.call.outcome() => {
+                    if let Event::Joined(lease) = event {
+                        self.joined = Some(lease);
+                    }
+                    event
+                }
+                Ok(()) = self.sights.changed() => self.observation(),
+            }
+        })
+    }
+}
+
+impl EtcdSession {
+    fn observation(&mut self) -> Event {
+        let sight = self.sights.borrow_and_update();
+        let Some(queue) = &*sight else {
+            return Event::Blind;
+        };
+        let namesake = self
+            .own
+            .is_some_and(|own| queue.has_namesake(own, &self.candidate.id));
+        if namesake && !self.namesake {
+            tracing::warn!(
+                prefix = self.calls.prefix,
+                id = self.candidate.id,
+                "another candidate has the same id: nothing breaks, but nobody can tell them apart"
+            );
+        }
+        self.namesake = namesake;
+        Event::Observed(queue.observation(self.own))
+    }
+}
