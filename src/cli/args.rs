@@ -1,0 +1,81 @@
+//! What the command line may look like.
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A leader-election sidecar: campaigns for leadership with a keepalive lease, says on local HTTP
+/// whether this replica leads right now, and steps down by its own clock.
+#[derive(Debug, Parser)]
+#[command(name = "tenure", version, arg_required_else_help = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Run the sidecar
+    Run(ConfigArgs),
+    /// Validate a config; print it with every default, and its time budget in plain words
+    Check(ConfigArgs),
+    /// Show the sidecar's elections
+    Status {
+        #[command(flatten)]
+        url: UrlArgs,
+        /// Print the JSON of /status
+        #[arg(long)]
+        json: bool,
+    },
+    /// Exit with 0 where this replica leads, 1 where it does not, 2 where no sidecar answers
+    IsLeader {
+        #[command(flatten)]
+        url: UrlArgs,
+        #[command(flatten)]
+        election: ElectionArgs,
+    },
+    /// Print a line for every change, as it happens
+    Watch {
+        #[command(flatten)]
+        url: UrlArgs,
+    },
+    /// Ask the sidecar to give up leadership
+    Resign {
+        #[command(flatten)]
+        url: UrlArgs,
+        #[command(flatten)]
+        election: ElectionArgs,
+        /// The application has stopped: release now, whatever was promised
+        #[arg(long)]
+        stopped: bool,
+        /// How long to stay out of the election [default: 10s]
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        cooldown: Option<Duration>,
+    },
+    /// Print the version
+    Version,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ConfigArgs {
+    /// The config file, in YAML
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Override a key of the config file, as in --set candidate.id=b; any number of times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct UrlArgs {
+    /// Where the sidecar's api listens
+    #[arg(long, env = "TENURE_URL", default_value = "http://127.0.0.1:4040")]
+    pub(super) url: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ElectionArgs {
+    /// Which election, where the sidecar has several
+    #[arg(long, value_name = "NAME")]
+    pub(super) election: Option<String>,
+}

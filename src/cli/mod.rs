@@ -1,0 +1,127 @@
+//! The command line: parses, loads the config, and calls whoever does the work.
+
+mod args;
+
+use crate::client::{self, ClientError, Resignation};
+use crate::config::{self, Config};
+use crate::daemon;
+use crate::logging::Log;
+use crate::shutdown::Signals;
+use args::{Args, ConfigArgs, Verb};
+use clap::Parser;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Ended as asked.
+const OK: u8 = 0;
+/// Failed at run time.
+const FAILED: u8 = 1;
+/// Wrong usage or config.
+const UNUSABLE: u8 = 2;
+
+/// Runs the command with the process's arguments.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are errors to clap, and go to standard output.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { UNUSABLE } else { OK });
+        }
+    };
+    ExitCode::from(run(args.verb))
+}
+
+fn run(verb: Verb) -> u8 {
+    match verb {
+        Verb::Run(args) => with_config(&args, |config| sidecar(&args, config)),
+        Verb::Check(args) => with_config(&args, |config| print(&config::report(config))),
+        Verb::Status { url, json } => ask(client::status(&url.url, json, &mut io::stdout())),
+        Verb::IsLeader { url, election } => {
+            ask(client::is_leader(&url.url, election.election.as_deref()))
+        }
+        Verb::Watch { url } => ask(watch(&url.url)),
+        Verb::Resign {
+            url,
+            election,
+            stopped,
+            cooldown,
+        } => {
+            let resignation = Resignation {
+                election: election.election,
+                cooldown,
+                stopped,
+            };
+            ask(client::resign(&url.url, &resignation, &mut io::stdout()))
+        }
+        Verb::Version => print(&format!("tenure {}\n", daemon::VERSION)),
+    }
+}
+
+fn sidecar(args: &ConfigArgs, config: &Config) -> u8 {
+    let log = match Log::start(&config.log) {
+        Ok(log) => log,
+        Err(error) => return complain(FAILED, &error),
+    };
+    let reload = || match load(args) {
+        Ok(config) => Some(config),
+        Err(error) => {
+            tracing::error!(%error, "config not reread");
+            None
+        }
+    };
+    match daemon::run(config, &log, reload) {
+        Ok(()) => OK,
+        Err(error) => complain(FAILED, &error),
+    }
+}
+
+fn with_config(args: &ConfigArgs, work: impl FnOnce(&Config) -> u8) -> u8 {
+    match load(args) {
+        Ok(config) => work(&config),
+        Err(error) => complain(UNUSABLE, &error),
+    }
+}
+
+fn load(args: &ConfigArgs) -> Result<Config, config::ConfigError> {
+    Config::load(&args.config, &args.set, &|name| std::env::var(name).ok())
+}
+
+/// Asks a running sidecar.
+fn ask(question: impl Future<Output = Result<u8, ClientError>>) -> u8 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime
+            .block_on(question)
+            .unwrap_or_else(|error| complain(error.exit, &error)),
+        Err(error) => complain(UNUSABLE, &error),
+    }
+}
+
+/// Watches until the sidecar ends, or a signal comes.
+async fn watch(url: &str) -> Result<u8, ClientError> {
+    let signal = async {
+        match Signals::listen() {
+            Ok(mut signals) => drop(signals.next().await),
+            // Then a signal ends the process in its own way.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    client::watch(url, signal, &mut io::stdout()).await
+}
+
+/// A reader that has gone (`tenure check | head`) is no failure.
+fn print(text: &str) -> u8 {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => complain(FAILED, &error),
+        _ => OK,
+    }
+}
+
+fn complain(status: u8, error: &dyn std::fmt::Display) -> u8 {
+    // Where standard error is closed, the exit status has to do.
+    let _ = writeln!(io::stderr(), "tenure: {error}");
+    status
+}

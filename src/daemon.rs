@@ -1,0 +1,272 @@
+//! The composition root: builds the parts, starts every task in one place, and ends them in order.
+//!
+//! Two threads do the work. The elections have one to themselves, so that no flood of requests delays a
+//! keepalive; HTTP and signals have the other, which is the one that called [`run`].
+
+use crate::clock::{self, Alarm};
+use crate::config::{Config, StoreConfig};
+use crate::driver::Driver;
+use crate::election::{Candidate, Election, Timing};
+use crate::http::{self, Context, Surface};
+use crate::logging::Log;
+use crate::metrics::{Metrics, Recorder};
+use crate::shutdown::{Caught, Signals};
+use crate::status::{Board, Command, ElectionHandle, ElectionStatus};
+use crate::store::etcd::EtcdStore;
+use crate::store::file::FileStore;
+use crate::store::{Session, random};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// This program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Why the sidecar could not start, or could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A listener's address can't be had.
+    #[error("{0}")]
+    Listen(io::Error),
+    /// The store named in the config can't be used.
+    #[error("store: {0}")]
+    Store(String),
+    /// The system refused something that every process may expect.
+    #[error("{0}: {1}")]
+    System(&'static str, #[source] io::Error),
+    /// Two of our metrics have one name: a bug.
+    #[error("metrics: {0}")]
+    Metrics(#[source] prometheus::Error),
+    /// A bug, too.
+    #[error("the elections have ended unasked")]
+    ElectionsEnded,
+}
+
+/// So many commands may wait for a driver, which takes each at once.
+const WAITING_COMMANDS: usize = 16;
+
+/// Runs the sidecar until a signal ends it. `reload` reads the config anew on SIGHUP.
+///
+/// # Errors
+/// Where it can't start, or can't go on.
+pub fn run(
+    config: &Config,
+    log: &Log,
+    reload: impl Fn() -> Option<Config>,
+) -> Result<(), RunError> {
+    runtime("http")?.block_on(async {
+        let mut signals = system("listening to signals", Signals::listen())?;
+        let api = listen("http.api", config.http.api)?;
+        let probes = listen("http.probes", config.http.probes)?;
+
+        let (board, elections) = Elections::new(config)?;
+        let metrics = Arc::clone(&elections.metrics);
+        let context = Context::new(board.clone(), metrics, config.readiness, VERSION);
+        tracing::info!(
+            version = VERSION,
+            id = board.candidate.id,
+            store = board.store,
+            elections = board.elections.len(),
+            api = %address(&api)?,
+            probes = %address(&probes)?,
+            "started"
+        );
+
+        let (stop_http, stopped) = watch::channel(false);
+        let mut listeners = JoinSet::new();
+        listeners.spawn(http::serve(
+            api,
+            Surface::Api,
+            Arc::clone(&context),
+            stopped.clone(),
+        ));
+        listeners.spawn(http::serve(probes, Surface::Probes, context, stopped));
+        let mut ended = elections.start()?;
+
+        // What was started last ends first: the elections, then HTTP, which tells of them to the end.
+        let result = loop {
+            tokio::select! {
+                biased;
+                _ = &mut ended => break Err(RunError::ElectionsEnded),
+                caught = signals.next() => match caught {
+                    Caught::Reload => {
+                        if let Some(config) = reload() {
+                            log.set_level(config.log.level);
+                            tracing::info!(level = %config.log.level, "log level reread");
+                        }
+                    }
+                    Caught::End => {
+                        tracing::info!("stopping; a second signal leaves at once, without releasing");
+                        for election in &board.elections {
+                            // Closed where the driver has ended.
+                            let _ = election.commands.send(Command::Shutdown).await;
+                        }
+                        break (&mut ended).await.map_err(|_| RunError::ElectionsEnded);
+                    }
+                },
+            }
+        };
+        let _ = stop_http.send(true);
+        listeners.join_all().await;
+        tracing::info!("stopped");
+        result
+    })
+}
+
+/// The elections of this sidecar, before they are started.
+struct Elections {
+    config: Config,
+    store: OpenStore,
+    metrics: Arc<Metrics>,
+    members: Vec<Member>,
+}
+
+/// What one election's driver is made of.
+struct Member {
+    status: Arc<ElectionStatus>,
+    recorder: Recorder,
+    commands: mpsc::Receiver<Command>,
+}
+
+enum OpenStore {
+    Etcd(EtcdStore),
+    File(FileStore),
+}
+
+impl Elections {
+    fn new(config: &Config) -> Result<(Board, Self), RunError> {
+        let connected = Arc::new(AtomicBool::new(false));
+        let store = OpenStore::open(config, Arc::clone(&connected))?;
+        let mut receivers = Vec::new();
+        let mut handles = Vec::new();
+        for name in &config.elections {
+            let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
+            let status = ElectionStatus::new(name, &config.candidate, clock::date());
+            receivers.push(receiver);
+            handles.push(ElectionHandle {
+                status: Arc::new(status),
+                commands,
+            });
+        }
+        let board = Board {
+            candidate: config.candidate.clone(),
+            store: store.kind(),
+            connected,
+            elections: handles,
+        };
+        let metrics = Metrics::new(board.clone(), VERSION).map_err(RunError::Metrics)?;
+        let metrics = Arc::new(metrics);
+        let members = board
+            .elections
+            .iter()
+            .zip(receivers)
+            .map(|(handle, commands)| Member {
+                status: Arc::clone(&handle.status),
+                recorder: metrics.recorder(handle.status.name()),
+                commands,
+            })
+            .collect();
+        let elections = Elections {
+            config: config.clone(),
+            store,
+            metrics,
+            members,
+        };
+        Ok((board, elections))
+    }
+
+    /// Starts the elections' thread. The receiver hears when all have stopped.
+    fn start(self) -> Result<oneshot::Receiver<()>, RunError> {
+        let (ended, hear) = oneshot::channel();
+        let runtime = runtime("elections")?;
+        let thread = thread::Builder::new().name("elections".to_owned());
+        let started = thread.spawn(move || {
+            if let Err(error) = runtime.block_on(self.drive()) {
+                tracing::error!(%error, "elections failed");
+                return;
+            }
+            let _ = ended.send(());
+        });
+        system("starting a thread", started).map(|_| hear)
+    }
+
+    async fn drive(self) -> Result<(), RunError> {
+        let Config {
+            timing,
+            shutdown_wait,
+            candidate,
+            ..
+        } = &self.config;
+        let mut drivers = JoinSet::new();
+        for member in self.members {
+            let session = self.store.session(member.status.name(), candidate, timing);
+            let driver = Driver::new(
+                Election::new(*timing, *shutdown_wait, random()),
+                session,
+                member.status,
+                member.recorder,
+                member.commands,
+            );
+            let alarm = system("making a timer", Alarm::new())?;
+            drivers.spawn(driver.run(alarm));
+        }
+        drivers.join_all().await;
+        Ok(())
+    }
+}
+
+impl OpenStore {
+    fn open(config: &Config, connected: Arc<AtomicBool>) -> Result<Self, RunError> {
+        match &config.store {
+            StoreConfig::Etcd(etcd) => EtcdStore::open(etcd, &config.timing, connected)
+                .map(OpenStore::Etcd)
+                .map_err(RunError::Store),
+            StoreConfig::File(file) => FileStore::open(&file.directory, connected)
+                .map(OpenStore::File)
+                .map_err(|error| RunError::Store(error.to_string())),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            OpenStore::Etcd(_) => "etcd",
+            OpenStore::File(_) => "file",
+        }
+    }
+
+    fn session(&self, election: &str, candidate: &Candidate, timing: &Timing) -> Box<dyn Session> {
+        match self {
+            OpenStore::Etcd(store) => Box::new(store.session(election, candidate, timing)),
+            OpenStore::File(store) => Box::new(store.session(election, candidate, timing)),
+        }
+    }
+}
+
+fn listen(key: &str, address: SocketAddr) -> Result<TcpListener, RunError> {
+    http::bind(key, address)
+        .and_then(TcpListener::from_std)
+        .map_err(RunError::Listen)
+}
+
+/// The port is another than configured where that is 0.
+fn address(listener: &TcpListener) -> Result<SocketAddr, RunError> {
+    system("naming a listener", listener.local_addr())
+}
+
+fn runtime(name: &str) -> Result<Runtime, RunError> {
+    let built = Builder::new_current_thread()
+        .thread_name(name)
+        .enable_all()
+        .build();
+    system("starting a runtime", built)
+}
+
+fn system<T>(doing: &'static str, result: io::Result<T>) -> Result<T, RunError> {
+    result.map_err(|error| RunError::System(doing, error))
+}
