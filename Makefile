@@ -1,0 +1,23 @@
+# `make run` and `make test` are all that is needed to begin. The rest is what they, and CI, are made of.
+
+.PHONY: run test lint docs release
+
+run: ## a candidate on the embedded store
+	@.ci/install build
+	cargo run --release --locked -- run --config config/local.yaml
+
+test: ## all tests, on real etcd
+	@.ci/install test
+	cargo test --locked
+
+lint:
+	@.ci/install build
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- --deny warnings
+
+docs:
+	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps
+
+release:
+	@.ci/install build
+	cargo build --release --locked
