@@ -97,7 +97,7 @@ impl Driver {
                         self.keepalive_began = clock::now();
                         self.session.begin(action);
                     }
-                    Action::Join | Action::Verify(_) | Action::Release(_) => {
+                    Action::Join(_) | Action::Verify(_) | Action::Release(_) => {
                         self.session.begin(action);
                     }
                 }

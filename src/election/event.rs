@@ -58,8 +58,8 @@ pub enum Event {
 /// What an election wants done. The driver publishes the [`View`](super::View) before it carries out any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Get a lease and take a place in the queue: [`Event::Joined`] or [`Event::JoinFailed`].
-    Join,
+    /// Get a lease of that id and take a place in the queue: [`Event::Joined`] or [`Event::JoinFailed`].
+    Join(LeaseId),
     /// Renew the lease, within one retry_period: [`Event::KeptAlive`], [`Event::KeepAliveFailed`] or [`Event::LeaseGone`].
     KeepAlive(LeaseId),
     /// Find the place by a linearizable read: [`Event::Verified`] or [`Event::VerifyFailed`].

@@ -72,7 +72,9 @@ enum State {
     Out {
         until: Time,
     },
-    Joining,
+    Joining {
+        lease: LeaseId,
+    },
     Waiting {
         held: Held,
         /// When the own place was first seen to be the first.
@@ -140,7 +142,7 @@ impl Election {
     pub fn next_timeout(&self) -> Option<Time> {
         match &self.state {
             State::Out { until } => Some(*until),
-            State::Joining | State::Stopped => None,
+            State::Joining { .. } | State::Stopped => None,
             State::Waiting { held, verify, .. } => {
                 let retry = match verify {
                     Verify::RetryAt(at) => Some(*at),
@@ -224,7 +226,7 @@ impl Election {
             }
             Event::Joined(lease) => self.joined(now, lease),
             Event::JoinFailed { lease, gone_by } => {
-                if let State::Joining = self.state {
+                if self.state.is_joining(lease) {
                     self.release(lease, gone_by, false);
                 }
             }
@@ -278,8 +280,9 @@ impl Election {
                     self.stop();
                 } else {
                     self.intent = Intent::Campaign;
-                    self.state = State::Joining;
-                    self.actions.push(Action::Join);
+                    let lease = LeaseId((self.rng.u64(..) >> 1).max(1));
+                    self.state = State::Joining { lease };
+                    self.actions.push(Action::Join(lease));
                 }
             }
             State::Waiting { held, verify, .. } if verify.is_due(now) => {
@@ -349,7 +352,7 @@ impl Election {
     }
 
     fn joined(&mut self, now: Time, lease: Lease) {
-        if !matches!(self.state, State::Joining) {
+        if !self.state.is_joining(lease.id) {
             return;
         }
         let held = Held::new(lease, &self.timing);
@@ -514,7 +517,7 @@ impl Election {
     /// The first in the queue, unless that is this candidate's own place, claimed or not.
     fn other_holder(&self) -> Option<&Holder> {
         let own = match &self.state {
-            State::Releasing { lease, .. } => Some(*lease),
+            State::Joining { lease } | State::Releasing { lease, .. } => Some(*lease),
             state => state.held().map(|held| held.lease.id),
         };
         let holder = self.seen.as_ref()?.holder.as_ref();
@@ -540,6 +543,10 @@ impl State {
             | State::SteppingDown { held, .. } => Some(held),
             _ => None,
         }
+    }
+
+    fn is_joining(&self, id: LeaseId) -> bool {
+        matches!(self, State::Joining { lease } if *lease == id)
     }
 
     fn any_held_mut(&mut self) -> Option<&mut Held> {

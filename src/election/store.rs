@@ -4,8 +4,8 @@ use super::Time;
 use std::fmt;
 use std::time::Duration;
 
-/// The store's name for a lease. It is drawn at random before the store is asked for it, so that a lease
-/// whose grant was never answered can still be revoked.
+/// The name of a lease: positive as a signed number, and not zero. The candidate draws it at random before
+/// it asks the store for the lease, so that one whose grant was never answered can still be revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseId(pub u64);
 

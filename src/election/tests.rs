@@ -4,8 +4,17 @@
 use super::*;
 use std::time::Duration;
 
-const LEASE: LeaseId = LeaseId(0xa);
 const OTHER: LeaseId = LeaseId(0xb);
+const SEED: u64 = 1;
+
+/// The lease that the candidate joins with first.
+fn own() -> LeaseId {
+    let mut election = Election::new(timing(), ShutdownWait::Promise, SEED);
+    match election.step(Time::ORIGIN, Event::Tick)[..] {
+        [Action::Join(lease)] => lease,
+        ref actions => panic!("{actions:?}"),
+    }
+}
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -21,7 +30,7 @@ fn timing() -> Timing {
 
 fn lease(sent_at: u64) -> Lease {
     Lease {
-        id: LEASE,
+        id: own(),
         token: 7,
         ttl: ms(10_000),
         sent_at: at(sent_at),
@@ -54,7 +63,7 @@ struct Candidate {
 impl Candidate {
     fn new(wait: ShutdownWait) -> Self {
         Candidate {
-            election: Election::new(timing(), wait, 1),
+            election: Election::new(timing(), wait, SEED),
             actions: Vec::new(),
         }
     }
@@ -72,8 +81,8 @@ impl Candidate {
         let mut candidate = Candidate::new(wait);
         candidate.on(0, Event::Tick);
         candidate.on(1, Event::Joined(lease(0)));
-        candidate.on(2, sight(7, Some((LEASE, 7)), true));
-        candidate.on(3, Event::Verified(LEASE, Standing::First));
+        candidate.on(2, sight(7, Some((own(), 7)), true));
+        candidate.on(3, Event::Verified(own(), Standing::First));
         assert!(candidate.leads(3));
         candidate.actions.clear();
         candidate
@@ -101,6 +110,11 @@ impl Candidate {
         let wanted: Vec<Action> = std::mem::take(&mut self.actions)
             .into_iter()
             .filter(|action| !matches!(action, Action::Report(_)))
+            .map(|action| match action {
+                // A later lease has another name.
+                Action::Join(_) => Action::Join(own()),
+                action => action,
+            })
             .collect();
         assert_eq!(wanted, expected);
         self
@@ -119,7 +133,7 @@ impl Candidate {
 
 fn renewed(sent_at: u64) -> Event {
     Event::KeptAlive {
-        lease: LEASE,
+        lease: own(),
         sent_at: at(sent_at),
         ttl: ms(10_000),
     }
@@ -128,12 +142,12 @@ fn renewed(sent_at: u64) -> Event {
 #[test]
 fn a_candidate_joins_verifies_and_leads() {
     let mut c = Candidate::new(ShutdownWait::Promise);
-    c.on(0, Event::Tick).wants(&[Action::Join]);
+    c.on(0, Event::Tick).wants(&[Action::Join(own())]);
     c.on(1, Event::Joined(lease(0))).wants(&[]);
-    c.on(2, sight(7, Some((LEASE, 7)), true))
-        .wants(&[Action::Verify(LEASE)]);
+    c.on(2, sight(7, Some((own(), 7)), true))
+        .wants(&[Action::Verify(own())]);
     assert_eq!(c.role(), RoleName::Starting);
-    c.on(3, Event::Verified(LEASE, Standing::First));
+    c.on(3, Event::Verified(own(), Standing::First));
     c.reported(RoleName::Starting, RoleName::Leader, Reason::Elected);
     assert!(c.leads(3));
 }
@@ -143,8 +157,8 @@ fn validity_counts_from_sending_the_grant_not_from_its_answer() {
     let mut c = Candidate::new(ShutdownWait::Promise);
     c.on(0, Event::Tick);
     c.on(5_000, Event::Joined(lease(0)));
-    c.on(5_001, sight(7, Some((LEASE, 7)), true));
-    c.on(5_002, Event::Verified(LEASE, Standing::First));
+    c.on(5_001, sight(7, Some((own(), 7)), true));
+    c.on(5_002, Event::Verified(own(), Standing::First));
     assert!(c.leads(5_999));
     assert!(!c.leads(6_000));
 }
@@ -152,7 +166,7 @@ fn validity_counts_from_sending_the_grant_not_from_its_answer() {
 #[test]
 fn validity_counts_from_sending_the_keepalive_not_from_its_answer() {
     let mut c = Candidate::leading();
-    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
+    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(own())]);
     c.on(3_500, renewed(2_000));
     assert!(c.leads(7_999));
     assert!(!c.leads(8_000));
@@ -163,43 +177,43 @@ fn keepalives_go_out_every_retry_period_one_at_a_time() {
     let mut c = Candidate::leading();
     assert_eq!(c.election.next_timeout(), Some(at(2_000)));
     c.on(1_999, Event::Tick).wants(&[]);
-    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
+    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(own())]);
     c.on(4_000, Event::Tick).wants(&[]);
     c.on(4_001, renewed(2_000))
-        .wants(&[Action::KeepAlive(LEASE)]);
+        .wants(&[Action::KeepAlive(own())]);
 }
 
 #[test]
 fn an_unanswered_keepalive_is_followed_by_another_soon() {
     let mut c = Candidate::leading();
     c.on(2_000, Event::Tick);
-    c.on(2_100, Event::KeepAliveFailed(LEASE))
-        .wants(&[Action::KeepAlive(LEASE)]);
+    c.on(2_100, Event::KeepAliveFailed(own()))
+        .wants(&[Action::KeepAlive(own())]);
     let next = c.election.next_timeout().unwrap();
     assert!(next > at(2_100) && next <= at(2_115), "{next:?}");
-    c.on(2_115, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
+    c.on(2_115, Event::Tick).wants(&[Action::KeepAlive(own())]);
     assert!(c.leads(5_999));
 }
 
 #[test]
 fn a_leader_whose_keepalives_are_not_answered_steps_down_and_revokes() {
     let mut c = Candidate::leading();
-    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
+    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(own())]);
     c.on(6_000, Event::Tick);
     c.reported(RoleName::Leader, RoleName::Follower, Reason::Deadline);
-    c.wants(&[Action::Release(LEASE)]);
-    c.on(6_100, Event::ReleaseFailed(LEASE));
-    c.on(7_000, Event::Tick).wants(&[Action::Release(LEASE)]);
+    c.wants(&[Action::Release(own())]);
+    c.on(6_100, Event::ReleaseFailed(own()));
+    c.on(7_000, Event::Tick).wants(&[Action::Release(own())]);
     c.on(8_000, Event::Tick).wants(&[]);
-    c.on(8_001, Event::Released(LEASE)).wants(&[]);
-    c.on(8_100, Event::Tick).wants(&[Action::Join]);
+    c.on(8_001, Event::Released(own())).wants(&[]);
+    c.on(8_100, Event::Tick).wants(&[Action::Join(own())]);
 }
 
 #[test]
 fn an_answer_after_the_deadline_revives_nothing() {
     let mut c = Candidate::leading();
-    c.on(5_900, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
-    c.on(6_001, renewed(5_900)).wants(&[Action::Release(LEASE)]);
+    c.on(5_900, Event::Tick).wants(&[Action::KeepAlive(own())]);
+    c.on(6_001, renewed(5_900)).wants(&[Action::Release(own())]);
     assert!(!c.leads(6_001));
 }
 
@@ -208,14 +222,14 @@ fn a_frozen_leader_leads_no_more_at_its_first_look_at_the_clock() {
     let mut c = Candidate::leading();
     assert!(!c.leads(60_000));
     c.on(60_000, Event::Resign { cooldown: ms(0) })
-        .wants(&[Action::Release(LEASE)]);
+        .wants(&[Action::Release(own())]);
 }
 
 #[test]
 fn a_lease_that_the_store_does_not_know_is_lost_at_once() {
     let mut c = Candidate::leading();
     c.on(2_000, Event::Tick);
-    c.on(2_001, Event::LeaseGone(LEASE));
+    c.on(2_001, Event::LeaseGone(own()));
     c.reported(RoleName::Leader, RoleName::Follower, Reason::LeaseGone);
 }
 
@@ -224,7 +238,7 @@ fn a_leader_whose_place_is_deleted_steps_down_though_its_lease_lives() {
     let mut c = Candidate::leading();
     c.on(100, sight(9, None, false));
     c.reported(RoleName::Leader, RoleName::Follower, Reason::KeyGone);
-    c.wants(&[Action::Release(LEASE)]);
+    c.wants(&[Action::Release(own())]);
 }
 
 #[test]
@@ -240,17 +254,39 @@ fn a_sight_from_before_the_place_was_taken_says_nothing_of_it() {
     c.on(0, Event::Tick);
     c.on(1, Event::Joined(lease(0)));
     c.on(2, sight(6, Some((OTHER, 5)), false));
-    c.wants(&[Action::Join]);
+    c.wants(&[Action::Join(own())]);
     assert_eq!(c.role(), RoleName::Follower);
 }
 
 #[test]
 fn a_sight_of_the_new_place_counts_though_it_came_before_the_answer_that_it_was_taken() {
     let mut c = Candidate::new(ShutdownWait::Promise);
-    c.on(0, Event::Tick).wants(&[Action::Join]);
-    c.on(1, sight(7, Some((LEASE, 7)), true)).wants(&[]);
+    c.on(0, Event::Tick).wants(&[Action::Join(own())]);
+    c.on(1, sight(7, Some((own(), 7)), true)).wants(&[]);
     c.on(2, Event::Joined(lease(0)))
-        .wants(&[Action::Verify(LEASE)]);
+        .wants(&[Action::Verify(own())]);
+}
+
+#[test]
+fn a_candidate_that_joins_does_not_take_its_own_place_for_a_leader() {
+    let mut c = Candidate::new(ShutdownWait::Promise);
+    c.on(0, Event::Tick);
+    c.on(1, sight(7, Some((own(), 7)), true));
+    assert_eq!(c.role(), RoleName::Starting);
+    assert_eq!(c.election.view().holder, None);
+}
+
+#[test]
+fn a_lease_that_was_not_asked_for_is_not_taken() {
+    let mut c = Candidate::new(ShutdownWait::Promise);
+    c.on(0, Event::Tick);
+    let strange = Lease {
+        id: OTHER,
+        ..lease(0)
+    };
+    c.on(1, Event::Joined(strange));
+    c.on(2, sight(7, Some((OTHER, 7)), true))
+        .wants(&[Action::Join(own())]);
 }
 
 #[test]
@@ -258,16 +294,16 @@ fn a_waiter_follows_and_wants_nothing_but_keepalives() {
     let mut c = Candidate::waiting_behind_other();
     assert_eq!(c.role(), RoleName::Follower);
     assert_eq!(c.election.view().holder, Some(holder(OTHER, 5)));
-    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
+    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(own())]);
 }
 
 #[test]
 fn a_waiter_takes_over_once_it_is_first_and_has_verified_that() {
     let mut c = Candidate::waiting_behind_other();
-    c.on(500, sight(8, Some((LEASE, 7)), true))
-        .wants(&[Action::Verify(LEASE)]);
+    c.on(500, sight(8, Some((own(), 7)), true))
+        .wants(&[Action::Verify(own())]);
     assert!(!c.leads(500));
-    c.on(502, Event::Verified(LEASE, Standing::First));
+    c.on(502, Event::Verified(own(), Standing::First));
     assert!(c.leads(502));
     c.wants(&[Action::TookOver(ms(2))]);
 }
@@ -282,31 +318,31 @@ fn a_waiter_that_is_not_the_successor_asks_the_store_nothing() {
 #[test]
 fn an_unanswered_verification_is_tried_again_and_claims_nothing() {
     let mut c = Candidate::waiting_behind_other();
-    c.on(500, sight(8, Some((LEASE, 7)), true));
-    c.on(1_500, Event::VerifyFailed(LEASE))
-        .wants(&[Action::Verify(LEASE)]);
+    c.on(500, sight(8, Some((own(), 7)), true));
+    c.on(1_500, Event::VerifyFailed(own()))
+        .wants(&[Action::Verify(own())]);
     assert!(!c.leads(1_500));
-    c.on(1_750, Event::Tick).wants(&[Action::Verify(LEASE)]);
+    c.on(1_750, Event::Tick).wants(&[Action::Verify(own())]);
 }
 
 #[test]
 fn a_waiter_whose_place_is_gone_starts_over() {
     let mut c = Candidate::waiting_behind_other();
-    c.on(500, sight(8, Some((LEASE, 7)), true));
-    c.on(501, Event::Verified(LEASE, Standing::Gone));
+    c.on(500, sight(8, Some((own(), 7)), true));
+    c.on(501, Event::Verified(own(), Standing::Gone));
     assert!(!c.leads(501));
-    c.wants(&[Action::Verify(LEASE), Action::Release(LEASE)]);
-    c.on(502, Event::Released(LEASE));
-    c.on(600, Event::Tick).wants(&[Action::Join]);
+    c.wants(&[Action::Verify(own()), Action::Release(own())]);
+    c.on(502, Event::Released(own()));
+    c.on(600, Event::Tick).wants(&[Action::Join(own())]);
 }
 
 #[test]
 fn a_waiter_frozen_past_its_lease_starts_over_though_it_was_verified() {
     let mut c = Candidate::waiting_behind_other();
-    c.on(500, sight(8, Some((LEASE, 7)), true));
-    c.on(60_000, Event::Verified(LEASE, Standing::First));
+    c.on(500, sight(8, Some((own(), 7)), true));
+    c.on(60_000, Event::Verified(own(), Standing::First));
     assert!(!c.leads(60_000));
-    c.wants(&[Action::Verify(LEASE), Action::Release(LEASE)]);
+    c.wants(&[Action::Verify(own()), Action::Release(own())]);
 }
 
 #[test]
@@ -321,14 +357,14 @@ fn answers_about_another_lease_change_nothing() {
 #[test]
 fn a_join_that_nobody_answered_is_revoked_before_the_next() {
     let mut c = Candidate::new(ShutdownWait::Promise);
-    c.on(0, Event::Tick).wants(&[Action::Join]);
+    c.on(0, Event::Tick).wants(&[Action::Join(own())]);
     let failed = Event::JoinFailed {
-        lease: LEASE,
+        lease: own(),
         gone_by: at(10_000),
     };
-    c.on(100, failed).wants(&[Action::Release(LEASE)]);
-    c.on(101, Event::Released(LEASE));
-    c.on(200, Event::Tick).wants(&[Action::Join]);
+    c.on(100, failed).wants(&[Action::Release(own())]);
+    c.on(101, Event::Released(own()));
+    c.on(200, Event::Tick).wants(&[Action::Join(own())]);
 }
 
 #[test]
@@ -340,8 +376,8 @@ fn a_shorter_grant_than_asked_shortens_the_deadline() {
         ..lease(0)
     };
     c.on(1, Event::Joined(short));
-    c.on(2, sight(7, Some((LEASE, 7)), true));
-    c.on(3, Event::Verified(LEASE, Standing::First));
+    c.on(2, sight(7, Some((own(), 7)), true));
+    c.on(3, Event::Verified(own(), Standing::First));
     assert!(c.leads(3_799));
     assert!(!c.leads(3_800));
 }
@@ -358,12 +394,12 @@ fn resigning_without_promises_releases_at_once_and_stays_out() {
     .wants(&[Action::CollectPromises]);
     assert_eq!(c.role(), RoleName::SteppingDown);
     c.on(100, Event::Promised(Time::ORIGIN))
-        .wants(&[Action::Release(LEASE)]);
-    c.on(101, Event::Released(LEASE));
+        .wants(&[Action::Release(own())]);
+    c.on(101, Event::Released(own()));
     assert_eq!(c.role(), RoleName::Follower);
     assert_eq!(c.election.next_timeout(), Some(at(3_100)));
     c.on(3_099, Event::Tick).wants(&[]);
-    c.on(3_100, Event::Tick).wants(&[Action::Join]);
+    c.on(3_100, Event::Tick).wants(&[Action::Join(own())]);
 }
 
 #[test]
@@ -374,10 +410,10 @@ fn resigning_keeps_its_promise_and_the_lease_meanwhile() {
         .wants(&[Action::CollectPromises]);
     assert_eq!(c.election.release_at(at(100)), Some(at(6_000)));
     assert!(!c.leads(100));
-    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
+    c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(own())]);
     c.on(2_001, renewed(2_000));
-    c.on(5_999, Event::Tick).wants(&[Action::KeepAlive(LEASE)]);
-    c.on(6_000, Event::Tick).wants(&[Action::Release(LEASE)]);
+    c.on(5_999, Event::Tick).wants(&[Action::KeepAlive(own())]);
+    c.on(6_000, Event::Tick).wants(&[Action::Release(own())]);
 }
 
 #[test]
@@ -386,7 +422,7 @@ fn an_application_that_has_stopped_needs_no_promise_kept() {
     c.on(100, Event::Resign { cooldown: ms(0) });
     c.on(100, Event::Promised(at(6_000)));
     c.on(200, Event::ApplicationStopped)
-        .wants(&[Action::CollectPromises, Action::Release(LEASE)]);
+        .wants(&[Action::CollectPromises, Action::Release(own())]);
 }
 
 #[test]
@@ -396,9 +432,9 @@ fn shutting_down_waits_for_the_promise_then_releases_then_stops() {
     c.reported(RoleName::Leader, RoleName::SteppingDown, Reason::Shutdown);
     c.on(100, Event::Promised(at(1_000)))
         .wants(&[Action::CollectPromises]);
-    c.on(1_000, Event::Tick).wants(&[Action::Release(LEASE)]);
+    c.on(1_000, Event::Tick).wants(&[Action::Release(own())]);
     assert!(!c.election.is_stopped());
-    c.on(1_001, Event::Released(LEASE));
+    c.on(1_001, Event::Released(own()));
     assert!(c.election.is_stopped());
     assert_eq!(c.role(), RoleName::Stopped);
 }
@@ -408,7 +444,7 @@ fn shutting_down_waits_for_nothing_where_configured_so() {
     let mut c = Candidate::leading_with(ShutdownWait::None);
     c.on(100, Event::Shutdown);
     c.on(100, Event::Promised(at(5_000)))
-        .wants(&[Action::CollectPromises, Action::Release(LEASE)]);
+        .wants(&[Action::CollectPromises, Action::Release(own())]);
 }
 
 #[test]
@@ -424,8 +460,8 @@ fn shutting_down_waits_as_long_as_configured_and_not_shorter_than_promised() {
 #[test]
 fn a_waiter_shuts_down_without_waiting() {
     let mut c = Candidate::waiting_behind_other();
-    c.on(100, Event::Shutdown).wants(&[Action::Release(LEASE)]);
-    c.on(101, Event::Released(LEASE));
+    c.on(100, Event::Shutdown).wants(&[Action::Release(own())]);
+    c.on(101, Event::Released(own()));
     assert!(c.election.is_stopped());
 }
 
@@ -436,8 +472,8 @@ fn shutting_down_while_joining_revokes_what_comes_of_it() {
     c.on(1, Event::Shutdown);
     assert!(!c.election.is_stopped());
     c.on(2, Event::Joined(lease(0)))
-        .wants(&[Action::Join, Action::Release(LEASE)]);
-    c.on(3, Event::Released(LEASE));
+        .wants(&[Action::Join(own()), Action::Release(own())]);
+    c.on(3, Event::Released(own()));
     assert!(c.election.is_stopped());
 }
 
@@ -456,7 +492,7 @@ fn a_deadline_that_passes_while_stepping_down_ends_it() {
     c.on(100, Event::Shutdown);
     c.on(100, Event::Promised(at(6_000)));
     c.on(6_000, Event::Tick)
-        .wants(&[Action::CollectPromises, Action::Release(LEASE)]);
+        .wants(&[Action::CollectPromises, Action::Release(own())]);
 }
 
 #[test]
@@ -476,7 +512,7 @@ fn a_candidate_that_sees_nothing_and_holds_nothing_knows_no_leader() {
         },
     );
     c.on(100, Event::Promised(Time::ORIGIN));
-    c.on(101, Event::Released(LEASE));
+    c.on(101, Event::Released(own()));
     c.on(102, sight(9, Some((OTHER, 8)), false));
     assert_eq!(c.election.view().holder, Some(holder(OTHER, 8)));
     c.on(103, Event::Blind);
@@ -486,10 +522,10 @@ fn a_candidate_that_sees_nothing_and_holds_nothing_knows_no_leader() {
 #[test]
 fn a_candidate_never_follows_its_own_place() {
     let mut c = Candidate::leading();
-    c.on(6_000, sight(7, Some((LEASE, 7)), true));
+    c.on(6_000, sight(7, Some((own(), 7)), true));
     assert_eq!(c.role(), RoleName::Follower);
     assert_eq!(c.election.view().holder, None);
-    c.on(6_001, Event::Released(LEASE));
+    c.on(6_001, Event::Released(own()));
     assert_eq!(c.election.view().holder, None);
 }
 
@@ -508,12 +544,15 @@ fn delays_before_rejoining_grow_and_stay_short() {
     c.on(0, Event::Tick);
     let mut now = 0;
     for round in 0..12 {
+        let Some(Action::Join(lease)) = c.actions.pop() else {
+            panic!("does not join in round {round}");
+        };
         let failed = Event::JoinFailed {
-            lease: LEASE,
+            lease,
             gone_by: at(now),
         };
         c.on(now, failed);
-        c.on(now, Event::Released(LEASE));
+        c.on(now, Event::Released(lease));
         let wait = c.election.next_timeout().unwrap().since(at(now));
         assert!(wait <= ms(500), "{wait:?} in round {round}");
         assert!(round < 8 || wait >= ms(300), "{wait:?} in round {round}");

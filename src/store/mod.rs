@@ -4,7 +4,7 @@
 //! A store keeps, for each election, a queue of candidates' places, ordered by *token*. Every adapter
 //! is held to this by one suite of tests (`tests/store_contract.rs`):
 //!
-//! - **Join** draws a random lease id, obtains a lease of the asked ttl, and takes a place at the end of the
+//! - **Join** obtains a lease of the given id and the configured ttl, and takes a place at the end of the
 //!   queue that hangs on it. The token of a place is greater than that of every place there ever was. The
 //!   time in [`Lease::sent_at`](crate::election::Lease) was read before the first request went out.
 //!   Where an answer is lost, the request is repeated so that it can't take effect twice.
@@ -28,7 +28,7 @@ mod queue;
 pub use lane::Lane;
 pub use queue::{Place, Queue};
 
-use crate::election::{Action, Event, LeaseId};
+use crate::election::{Action, Event};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::Pin;
 
@@ -40,11 +40,6 @@ pub trait Session: Send {
 
     /// What happens next: an outcome, or an observation. Dropping the future loses nothing.
     fn next(&mut self) -> Pin<Box<dyn Future<Output = Event> + Send + '_>>;
-}
-
-/// A random lease id: positive as a signed number, and not zero. Nobody else draws the same.
-pub fn draw_lease_id() -> LeaseId {
-    LeaseId((random() >> 1).max(1))
 }
 
 /// Sixty-four bits that the operating system's randomness went into.

@@ -13,7 +13,7 @@ mod tls;
 
 use crate::config::EtcdConfig;
 use crate::election::{Action, Candidate, Event, Lease, LeaseId, Timing};
-use crate::store::{Lane, Session, draw_lease_id};
+use crate::store::{Lane, Session};
 use calls::{Calls, KeepAlives};
 use connections::Connections;
 use observer::Sight;
@@ -113,8 +113,7 @@ impl Session for EtcdSession {
     fn begin(&mut self, action: Action) {
         let calls = Arc::clone(&self.calls);
         match action {
-            Action::Join => {
-                let id = draw_lease_id();
+            Action::Join(id) => {
                 self.own = Some(id);
                 self.joined = None;
                 self.call.begin(async move { calls.join(id).await });
