@@ -1,0 +1,250 @@
+//! What a session does when the disk is slow, hangs, or holds what can't be read.
+
+use super::super::FileStore;
+use super::super::directory::Directory;
+use super::*;
+use crate::election::{Candidate, Standing};
+use crate::store::random;
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+fn test(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let bounded = tokio::time::timeout(Duration::from_secs(60), test).await;
+        assert!(bounded.is_ok(), "nothing happens any more");
+    });
+}
+
+fn timing(retry_ms: u64) -> Timing {
+    let retry = Duration::from_millis(retry_ms);
+    Timing::new(retry * 10, retry * 6, retry).unwrap()
+}
+
+fn candidate() -> Candidate {
+    Candidate {
+        id: "a".into(),
+        advertise: None,
+    }
+}
+
+fn connected() -> Arc<AtomicBool> {
+    Arc::new(AtomicBool::new(false))
+}
+
+/// A session whose disk is this test.
+fn with_a_hung_disk() -> (
+    FileSession,
+    mpsc::Receiver<Command>,
+    tokio::sync::mpsc::Sender<Reply>,
+) {
+    let directory = Directory::new("/nowhere".into(), "e");
+    let timing = timing(20);
+    let ledger = Ledger::new(directory, candidate(), timing.ttl(), None);
+    let mut session = FileSession::new(ledger, &timing, connected());
+    let (worker, commands, replies) = Worker::ends();
+    session.worker = Some(worker);
+    (session, commands, replies)
+}
+
+fn seen(event: Option<Event>) -> Reply {
+    let sight = Sight {
+        queue: Queue::default(),
+        next_expiry: None,
+    };
+    Reply {
+        outcome: Ok(Some((event, sight))),
+        watch: None,
+    }
+}
+
+async fn outcome(session: &mut FileSession) -> Event {
+    loop {
+        match session.next().await {
+            Event::Observed(_) | Event::Blind => {}
+            event => return event,
+        }
+    }
+}
+
+async fn join(session: &mut FileSession) -> LeaseId {
+    session.begin(Action::Join(LeaseId(random() >> 1)));
+    match outcome(session).await {
+        Event::Joined(lease) => lease.id,
+        event => panic!("{event:?}"),
+    }
+}
+
+fn states(root: &Path) -> Vec<std::path::PathBuf> {
+    let files = fs::read_dir(root.join("e.d")).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    let mut states: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .collect();
+    states.sort();
+    states
+}
+
+#[test]
+fn on_a_hung_disk_every_request_fails_within_a_retry_period_or_two() {
+    test(async {
+        let (mut session, commands, _replies) = with_a_hung_disk();
+        let lease = LeaseId(1);
+        for (action, failure) in [
+            (Action::KeepAlive(lease), Event::KeepAliveFailed(lease)),
+            (Action::Verify(lease), Event::VerifyFailed(lease)),
+            (Action::Release(lease), Event::ReleaseFailed(lease)),
+        ] {
+            let begun = clock::now();
+            session.begin(action);
+            assert_eq!(outcome(&mut session).await, failure);
+            assert!(clock::now().since(begun) >= Duration::from_millis(20));
+        }
+        session.begin(Action::Join(LeaseId(random() >> 1)));
+        let begun = clock::now();
+        let event = outcome(&mut session).await;
+        let Event::JoinFailed { gone_by, .. } = event else {
+            panic!("{event:?}");
+        };
+        assert!(gone_by >= begun + timing(20).ttl());
+        // And nothing has piled up: only the first has gone out, and was called back.
+        let first = commands.try_recv().unwrap();
+        assert_eq!(first.request, Request::KeepAlive(lease));
+        assert!(first.ticket.is_cancelled());
+        assert!(commands.try_recv().is_err());
+        assert!(session.waiting.len() <= 1);
+        assert!(!session.connected.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
+fn a_hung_disk_makes_blind_once_and_an_answer_ends_it() {
+    test(async {
+        let (mut session, commands, replies) = with_a_hung_disk();
+        // Polled once, it asks for a look.
+        let asked = tokio::time::timeout(Duration::ZERO, session.next()).await;
+        assert!(asked.is_err());
+        commands.try_recv().unwrap();
+        replies.try_send(seen(None)).unwrap();
+        assert!(matches!(session.next().await, Event::Observed(_)));
+
+        assert_eq!(session.next().await, Event::Blind);
+        let quiet = tokio::time::timeout(Duration::from_millis(100), session.next()).await;
+        assert!(quiet.is_err(), "{quiet:?}");
+        commands.try_recv().unwrap();
+        replies.try_send(seen(None)).unwrap();
+        assert!(matches!(session.next().await, Event::Observed(_)));
+        assert!(session.connected.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
+fn an_answer_that_comes_after_the_failure_is_not_told() {
+    test(async {
+        let (mut session, commands, replies) = with_a_hung_disk();
+        let lease = LeaseId(1);
+        session.begin(Action::Verify(lease));
+        assert_eq!(outcome(&mut session).await, Event::VerifyFailed(lease));
+        session.begin(Action::KeepAlive(lease));
+        commands.try_recv().unwrap();
+        let late = seen(Some(Event::Verified(lease, Standing::First)));
+        replies.try_send(late).unwrap();
+        assert_eq!(outcome(&mut session).await, Event::KeepAliveFailed(lease));
+    });
+}
+
+#[test]
+fn an_answer_that_came_in_time_counts_however_late_it_is_fetched() {
+    test(async {
+        let (mut session, _commands, replies) = with_a_hung_disk();
+        let lease = LeaseId(1);
+        session.begin(Action::Verify(lease));
+        let answer = Event::Verified(lease, Standing::First);
+        replies.try_send(seen(Some(answer.clone()))).unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(outcome(&mut session).await, answer);
+    });
+}
+
+#[test]
+fn a_release_calls_back_the_keepalive_under_way_and_drops_those_that_wait() {
+    test(async {
+        let (mut session, commands, replies) = with_a_hung_disk();
+        let lease = LeaseId(1);
+        session.begin(Action::KeepAlive(lease));
+        session.begin(Action::Verify(lease));
+        session.begin(Action::Release(lease));
+        let keepalive = commands.try_recv().unwrap();
+        assert!(keepalive.ticket.is_cancelled());
+        let outcome_of_nothing = Reply {
+            outcome: Ok(None),
+            watch: None,
+        };
+        replies.try_send(outcome_of_nothing).unwrap();
+        assert_eq!(outcome(&mut session).await, Event::ReleaseFailed(lease));
+        assert_eq!(
+            commands.try_recv().unwrap().request,
+            Request::Release(lease)
+        );
+    });
+}
+
+#[test]
+fn the_worker_ends_with_its_session() {
+    let (session, commands, replies) = with_a_hung_disk();
+    drop(session);
+    assert!(commands.recv().is_err());
+    assert!(replies.is_closed());
+}
+
+#[test]
+fn an_unreadable_state_makes_blind_and_nobody_leads() {
+    test(async {
+        let root = tempfile::tempdir().unwrap();
+        let store = FileStore::open(root.path(), connected()).unwrap();
+        let mut leader = store.session("e", &candidate(), &timing(100));
+        let lease = join(&mut leader).await;
+        while !matches!(leader.next().await, Event::Observed(seen) if seen.is_first(lease)) {}
+        fs::write(states(root.path()).last().unwrap(), "").unwrap();
+
+        leader.begin(Action::Verify(lease));
+        assert_eq!(outcome(&mut leader).await, Event::VerifyFailed(lease));
+        leader.begin(Action::KeepAlive(lease));
+        assert_eq!(outcome(&mut leader).await, Event::KeepAliveFailed(lease));
+        let mut other = store.session("e", &candidate(), &timing(100));
+        other.begin(Action::Join(LeaseId(random() >> 1)));
+        assert!(matches!(
+            outcome(&mut other).await,
+            Event::JoinFailed { .. }
+        ));
+        while other.next().await != Event::Blind {}
+        assert!(!store.connected.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
+fn without_a_watch_a_change_is_seen_by_looking() {
+    test(async {
+        let root = tempfile::tempdir().unwrap();
+        let store = FileStore::open(root.path(), connected()).unwrap();
+        let mut leader = store.session("e", &candidate(), &timing(100));
+        let lease = join(&mut leader).await;
+        let mut observer = store.session("e", &candidate(), &timing(100));
+        while !matches!(observer.next().await, Event::Observed(seen) if seen.is_first(lease)) {
+            observer.watch = None;
+        }
+        leader.begin(Action::Release(lease));
+        assert_eq!(outcome(&mut leader).await, Event::Released(lease));
+        observer.watch = None;
+        let event = observer.next().await;
+        assert!(
+            matches!(&event, Event::Observed(seen) if seen.holder.is_none()),
+            "{event:?}"
+        );
+    });
+}

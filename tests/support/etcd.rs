@@ -1,0 +1,196 @@
+//! Real etcd servers on loopback.
+
+use super::certificates::Certificates;
+use super::etcdctl::Etcdctl;
+use super::http::Client;
+use super::process::Process;
+use super::{eventually, free_port, ms};
+use rustix::process::Signal;
+use std::collections::BTreeMap;
+use std::process::Command;
+use tempfile::TempDir;
+
+const REMEDY: &str = "install it: apt-get install etcd-server etcd-client";
+
+/// A server of etcd, alone or a member of a cluster. Its data and its ports outlive its process.
+pub struct Etcd {
+    name: String,
+    scheme: &'static str,
+    port: u16,
+    peer_port: u16,
+    /// Without TLS at any time: for metrics and health.
+    metrics_port: u16,
+    initial_cluster: String,
+    tls: Vec<String>,
+    directory: TempDir,
+    process: Option<Process>,
+}
+
+impl Etcd {
+    /// A server of its own, ready to answer.
+    pub fn started() -> Etcd {
+        let mut etcd = Etcd::absent();
+        etcd.start();
+        etcd.wait_until_healthy();
+        etcd
+    }
+
+    /// A server whose address is known, and which is not there yet.
+    pub fn absent() -> Etcd {
+        let [port, peer_port, metrics_port] = [0; 3].map(|_| free_port());
+        Etcd {
+            name: "single".to_owned(),
+            scheme: "http",
+            port,
+            peer_port,
+            metrics_port,
+            initial_cluster: format!("single=http://127.0.0.1:{peer_port}"),
+            tls: Vec::new(),
+            directory: TempDir::new().unwrap(),
+            process: None,
+        }
+    }
+
+    /// A server that shows a certificate, and wants one. It has to be started.
+    pub fn with_tls(certificates: &Certificates) -> Etcd {
+        let file = |name| certificates.file(name).to_str().unwrap().to_owned();
+        Etcd {
+            scheme: "https",
+            tls: vec![
+                format!("--cert-file={}", file("server.pem")),
+                format!("--key-file={}", file("server.key")),
+                format!("--trusted-ca-file={}", file("ca.pem")),
+                "--client-cert-auth".to_owned(),
+            ],
+            ..Etcd::absent()
+        }
+    }
+
+    /// Starts it; it takes a while until it is healthy.
+    pub fn start(&mut self) {
+        let client = self.endpoint();
+        let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        let mut command = Command::new("etcd");
+        command
+            .args(["--name", &self.name])
+            .arg("--data-dir")
+            .arg(self.directory.path().join("data"))
+            .args(["--listen-client-urls", &client])
+            .args(["--advertise-client-urls", &client])
+            .args(["--listen-peer-urls", &peer])
+            .args(["--initial-advertise-peer-urls", &peer])
+            .arg(format!(
+                "--listen-metrics-urls=http://127.0.0.1:{}",
+                self.metrics_port
+            ))
+            .args(&self.tls)
+            .args(["--initial-cluster", &self.initial_cluster])
+            .args(["--initial-cluster-token", &self.initial_cluster]);
+        let name = format!("etcd {}", self.name);
+        let log = self.directory.path().join("log");
+        self.process = Some(Process::start(&name, &mut command, &log, REMEDY));
+    }
+
+    /// Kills it. Its data stay.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Stops its process, connections open.
+    pub fn freeze(&mut self) {
+        self.process.as_mut().unwrap().signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&mut self) {
+        self.process.as_mut().unwrap().signal(Signal::CONT);
+    }
+
+    /// Waits until it answers, which takes a quorum.
+    #[track_caller]
+    pub fn wait_until_healthy(&mut self) {
+        let mut client = Client::new(self.metrics_port, ms(500));
+        eventually("a healthy etcd", ms(30_000), || {
+            let process = self.process.as_mut().unwrap();
+            let exit = process.exit_status();
+            assert!(exit.is_none(), "etcd ended: {exit:?}");
+            let response = client.get("/health").ok()?;
+            (response.status == 200 && response.body.contains("true")).then_some(())
+        });
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
+    }
+
+    pub fn ctl(&self) -> Etcdctl {
+        Etcdctl::new(&[self.endpoint()])
+    }
+
+    /// How often each method was called so far, streams counted once.
+    #[track_caller]
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        let metrics = Client::new(self.metrics_port, ms(2_000))
+            .get("/metrics")
+            .unwrap();
+        let mut calls = BTreeMap::new();
+        for line in metrics.body.lines() {
+            let Some(labels) = line.strip_prefix("grpc_server_started_total{") else {
+                continue;
+            };
+            let (labels, count) = labels.split_once("} ").unwrap();
+            let method = labels.split("grpc_method=\"").nth(1).unwrap();
+            let method = method.split('"').next().unwrap();
+            let count: f64 = count.parse().unwrap();
+            *calls.entry(method.to_owned()).or_default() += count as u64;
+        }
+        calls
+    }
+}
+
+/// A cluster of three.
+pub struct EtcdCluster {
+    pub members: Vec<Etcd>,
+}
+
+impl EtcdCluster {
+    /// Three members that have elected a leader among them.
+    pub fn started() -> EtcdCluster {
+        let mut members: Vec<Etcd> = (0..3).map(|_| Etcd::absent()).collect();
+        for (i, member) in members.iter_mut().enumerate() {
+            member.name = format!("member{i}");
+        }
+        let peers: Vec<String> = members
+            .iter()
+            .map(|member| format!("{}=http://127.0.0.1:{}", member.name, member.peer_port))
+            .collect();
+        for member in &mut members {
+            member.initial_cluster = peers.join(",");
+            member.start();
+        }
+        for member in &mut members {
+            member.wait_until_healthy();
+        }
+        EtcdCluster { members }
+    }
+
+    /// Where its members answer, beginning with the one at `first`.
+    pub fn endpoints_from(&self, first: usize) -> Vec<String> {
+        let members = self.members.iter().cycle().skip(first);
+        members.take(3).map(Etcd::endpoint).collect()
+    }
+
+    /// Which member leads the others.
+    #[track_caller]
+    pub fn raft_leader(&self) -> usize {
+        eventually("a leader of the etcd cluster", ms(10_000), || {
+            self.members
+                .iter()
+                .position(|member| member.process.is_some() && member.ctl().is_raft_leader())
+        })
+    }
+}
