@@ -176,10 +176,10 @@ impl Calls {
         &self,
         call: impl AsyncFnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mut generation = self.connections.generation();
+        let mut generation = None;
         let attempt = async {
             let connection = self.connections.current().await?;
-            generation = connection.generation();
+            generation = Some(connection.generation());
             let answer = call(&connection).await;
             if matches!(answer, Ok(_) | Err(Failure::NoLease)) {
                 self.connections.answered(&connection);
@@ -189,7 +189,8 @@ impl Calls {
         let result = timeout(self.bound, attempt)
             .await
             .unwrap_or_else(|_| Err(Failure::timed_out()));
-        if let Err(failure) = &result {
+        // Without a connection, whoever makes it knows what is wrong.
+        if let (Err(failure), Some(generation)) = (&result, generation) {
             self.connections.failed(generation, failure);
         }
         result

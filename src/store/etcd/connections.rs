@@ -3,29 +3,41 @@
 //! etcd-client's own balancer is blind to dead endpoints, so each client here has one endpoint. Whoever
 //! finds a connection failed says so, and the next one to ask gets a fresh connection to the next
 //! endpoint. Everything that rides on the failed connection moves along.
+//!
+//! With a password, making a connection takes etcd some costly hashing. It is made for all who wait, and goes on where one
+//! of them gives up waiting: to begin again each time would only bring more of the load that made it slow.
 
 use super::error::Failure;
 use super::tls;
 use crate::config::EtcdConfig;
 use etcd_client::{Client, ConnectOptions};
-use std::sync::Arc;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// The connections to an etcd cluster, of which one is in use.
-#[derive(Debug)]
 pub(super) struct Connections {
     config: EtcdConfig,
-    /// How long connecting may take.
+    /// How long an answer may take.
     bound: Duration,
-    current: Mutex<Option<Connection>>,
+    current: Mutex<Option<(u64, Made)>>,
     /// The one that answered last, which need not be the current one.
-    answered: std::sync::Mutex<Option<Connection>>,
+    answered: Mutex<Option<Connection>>,
     generation: watch::Sender<u64>,
     connected: Arc<AtomicBool>,
-    last_trouble: std::sync::Mutex<String>,
+    last_trouble: Mutex<String>,
 }
+
+/// A connection that is made, or being made.
+type Made = Shared<BoxFuture<'static, Result<Connection, Failure>>>;
+
+/// How long a login may take, where that is longer than an answer may.
+const SLOWEST_LOGIN: Duration = Duration::from_secs(3);
 
 /// A connection to one endpoint. Clones share it.
 #[derive(Clone)]
@@ -40,24 +52,40 @@ impl Connections {
             config: config.clone(),
             bound,
             current: Mutex::new(None),
-            answered: std::sync::Mutex::new(None),
+            answered: Mutex::new(None),
             generation: watch::Sender::new(0),
             connected,
-            last_trouble: std::sync::Mutex::new(String::new()),
+            last_trouble: Mutex::new(String::new()),
         }
     }
 
     /// The connection in use, made if need be. Whoever asks bounds the wait.
-    pub(super) async fn current(&self) -> Result<Connection, Failure> {
-        let mut current = self.current.lock().await;
-        let generation = self.generation();
-        if let Some(connection) = &*current
-            && connection.generation == generation
-        {
-            return Ok(connection.clone());
+    pub(super) async fn current(self: &Arc<Self>) -> Result<Connection, Failure> {
+        let made = {
+            let mut current = lock(&self.current);
+            let generation = self.generation();
+            match &*current {
+                Some((made_for, made)) if *made_for == generation => made.clone(),
+                _ => {
+                    let made = Arc::clone(self).make(generation).boxed().shared();
+                    *current = Some((generation, made.clone()));
+                    made
+                }
+            }
+        };
+        made.await
+    }
+
+    async fn make(self: Arc<Self>, generation: u64) -> Result<Connection, Failure> {
+        let made = timeout(self.bound.max(SLOWEST_LOGIN), self.connect(generation))
+            .await
+            .unwrap_or_else(|_| Err(Failure::timed_out()));
+        if let Err(failure) = &made {
+            self.failed(generation, failure);
+            // The next one to ask tries again, also where another endpoint would not help.
+            lock(&self.current).take_if(|(made_for, _)| *made_for == generation);
         }
-        let connection = self.connect(generation).await?;
-        Ok(current.insert(connection).clone())
+        made
     }
 
     /// Which connection is in use, or about to be made.
@@ -163,18 +191,25 @@ impl Connection {
     }
 }
 
-impl std::fmt::Debug for Connection {
+impl fmt::Debug for Connection {
     /// Without the client, whose own shows the password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
             .field("generation", &self.generation)
             .finish_non_exhaustive()
     }
 }
 
-/// Nobody panics while holding one of these.
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections")
+            .field("endpoints", &self.config.endpoints)
+            .field("generation", &self.generation())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Nobody panics while holding one of these, and nobody waits.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

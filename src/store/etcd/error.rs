@@ -4,7 +4,7 @@ use std::fmt;
 use tonic::Code;
 
 /// Why an operation on etcd failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Failure {
     /// etcd says that the lease does not exist.
     NoLease,

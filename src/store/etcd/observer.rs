@@ -28,24 +28,32 @@ pub(super) async fn observe(
     let mut backoff = Backoff::default();
     let mut rng = fastrand::Rng::with_seed(random());
     loop {
-        let generation = connections.generation();
-        let result = follow(&connections, &prefix, bound, &sight, &mut backoff).await;
-        sight.send_if_modified(|sight| sight.take().is_some());
-        if let Err(failure) = result {
-            connections.failed(generation, &failure);
-            pause(&mut backoff, &mut rng).await;
+        // Where there is none, whoever made it has said why.
+        if let Ok(connection) = connections.current().await {
+            let result = follow(
+                &connections,
+                &connection,
+                &prefix,
+                bound,
+                &sight,
+                &mut backoff,
+            )
+            .await;
+            sight.send_if_modified(|sight| sight.take().is_some());
+            match result {
+                Ok(()) => continue,
+                Err(failure) => connections.failed(connection.generation(), &failure),
+            }
         }
+        // Between tries only: nothing is waited for that could be told.
+        tokio::time::sleep(backoff.next_delay(&mut rng)).await;
     }
-}
-
-/// Between tries only: nothing is waited for that could be told.
-async fn pause(backoff: &mut Backoff, rng: &mut fastrand::Rng) {
-    tokio::time::sleep(backoff.next_delay(rng)).await;
 }
 
 /// Follows the queue on one connection. Returns when another is to be used.
 async fn follow(
     connections: &Connections,
+    connection: &Connection,
     prefix: &str,
     bound: Duration,
     sight: &watch::Sender<Sight>,
@@ -53,15 +61,14 @@ async fn follow(
 ) -> Result<(), Failure> {
     let mut generations = connections.generations();
     let start = async {
-        let connection = connections.current().await?;
-        let keys = read(&connection, prefix, sight).await?;
-        let watch = watch_from(&connection, prefix, sight).await?;
-        Ok((connection, keys, watch))
+        let keys = read(connection, prefix, sight).await?;
+        let watch = watch_from(connection, prefix, sight).await?;
+        Ok((keys, watch))
     };
-    let (connection, mut keys, mut watch) = timeout(bound, start)
+    let (mut keys, mut watch) = timeout(bound, start)
         .await
         .unwrap_or_else(|_| Err(Failure::timed_out()))?;
-    connections.answered(&connection);
+    connections.answered(connection);
     *backoff = Backoff::default();
     loop {
         let message = tokio::select! {

@@ -1,0 +1,32 @@
+//! The real binary on real stores under real faults, judged from outside by the contract.
+
+#![allow(clippy::unwrap_used, reason = "a test is to fail by it")]
+
+mod support;
+
+#[path = "sidecar/cli.rs"]
+mod cli;
+#[path = "sidecar/config.rs"]
+mod config;
+#[path = "sidecar/elections.rs"]
+mod elections;
+#[path = "sidecar/file.rs"]
+mod file;
+#[path = "sidecar/foreign.rs"]
+mod foreign;
+#[path = "sidecar/http.rs"]
+mod http;
+#[path = "sidecar/losses.rs"]
+mod losses;
+#[path = "sidecar/metrics.rs"]
+mod metrics;
+#[path = "sidecar/outages.rs"]
+mod outages;
+#[path = "sidecar/promises.rs"]
+mod promises;
+#[path = "sidecar/quorum.rs"]
+mod quorum;
+#[path = "sidecar/relayed.rs"]
+mod relayed;
+#[path = "sidecar/secured.rs"]
+mod secured;

@@ -1,0 +1,110 @@
+//! The core that ships, in a world of virtual time where everything breaks, judged after every event.
+//!
+//! What is real: the state machine. What is modelled: the driver's loop and an adapter's books (one request a lane, a
+//! bound on each, answers of an old connection ignored), a store that behaves like etcd, clocks that drift, and a
+//! network that loses, delays, doubles and reorders. What is not: threads, sockets, disks; the tests on real parts have those.
+//!
+//! A seed that fails is run again by `TENURE_SEED=<seed> cargo test --test simulation one_seed -- --nocapture`; a
+//! million are run by `TENURE_SEEDS=1000000 cargo test --release --test simulation many_seeds -- --nocapture`.
+
+#![allow(clippy::unwrap_used, reason = "a test is to fail by it")]
+
+#[path = "simulation/candidate.rs"]
+mod candidate;
+#[path = "simulation/store.rs"]
+mod store;
+#[path = "simulation/world.rs"]
+mod world;
+
+use std::time::Duration;
+use tenure::election::Timing;
+use world::{Climate, Outcome, World};
+
+/// By how much a clock may run wrong, in the words of the README.
+const PROMISED_DRIFT: f64 = 0.024;
+
+/// What CI runs.
+const SEEDS: u64 = 2_000;
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}
+
+/// Each seed has a budget of its own, the tightest that is allowed among them.
+fn climate(seed: u64, drift: f64) -> Climate {
+    let budgets = [(10.0, 6.667, 2.0), (5.0, 3.333, 1.0), (4.0, 3.8, 0.5)];
+    let (ttl, renew_deadline, retry_period) = budgets[(seed % 3) as usize];
+    let timing = Timing::new(seconds(ttl), seconds(renew_deadline), seconds(retry_period));
+    Climate {
+        candidates: 2 + (seed % 4) as usize,
+        drift,
+        faulty: seconds(120.0),
+        // A lease, lengthened once, and the time to notice.
+        calm: seconds(2.0 * ttl + 6.0),
+        timing: timing.unwrap(),
+    }
+}
+
+fn run(seed: u64, drift: f64) -> Outcome {
+    World::new(climate(seed, drift), seed).run()
+}
+
+#[track_caller]
+fn convict(seed: u64, outcome: &Outcome) {
+    if let Some(crime) = &outcome.crime {
+        let lines: Vec<&str> = outcome.trace.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(60)..];
+        panic!(
+            "seed {seed}: {crime}\n{}\nagain: TENURE_SEED={seed} cargo test --test simulation one_seed -- --nocapture",
+            tail.join("\n")
+        );
+    }
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn many_seeds_find_nothing_wrong_and_mostly_a_leader() {
+    let seeds = from_environment("TENURE_SEEDS").unwrap_or(SEEDS);
+    let (mut led, mut lasted, mut leaderships, mut faults) = (0.0, 0.0, 0, 0);
+    for seed in 0..seeds {
+        let outcome = run(seed, PROMISED_DRIFT);
+        convict(seed, &outcome);
+        led += outcome.led.as_secs_f64();
+        lasted += outcome.lasted.as_secs_f64();
+        leaderships += outcome.leaderships;
+        faults += outcome.faults;
+    }
+    let share = led / lasted;
+    println!(
+        "{seeds} seeds: {faults} faults, {leaderships} leaderships, a leader {:.1} % of the time",
+        share * 100.0
+    );
+    assert!(share > 0.5, "a leader only {share:.3} of the time");
+}
+
+#[test]
+fn one_seed_twice_gives_the_same_trace() {
+    let [first, second] = [7, 7].map(|seed| run(seed, PROMISED_DRIFT));
+    assert!(first.trace.lines().count() > 100);
+    assert_eq!(first.trace, second.trace);
+}
+
+#[test]
+fn one_seed() {
+    let seed = from_environment("TENURE_SEED").unwrap_or(1);
+    let outcome = run(seed, PROMISED_DRIFT);
+    println!("{}", outcome.trace);
+    convict(seed, &outcome);
+}
+
+/// Shows that the world can be cruel enough: clocks far outside of what is promised break the promise.
+#[test]
+fn clocks_that_drift_further_than_promised_are_found_out() {
+    let crimes = (0..SEEDS)
+        .filter(|seed| run(*seed, 0.4).crime.is_some())
+        .count();
+    assert!(crimes > 0, "no seed notices clocks that are wrong by 40 %");
+}

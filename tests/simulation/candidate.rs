@@ -1,0 +1,324 @@
+//! A candidate: the core that ships, and what its driver and an adapter do around it, on a clock of its own.
+
+use crate::world::{Delivery, Network};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tenure::election::{
+    Action, Election, Event, Lease, LeaseId, Observation, Role, ShutdownWait, Standing, Time,
+    Timing, Token, View,
+};
+
+/// A request on its way to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Grant(LeaseId),
+    Enter(LeaseId),
+    KeepAlive(LeaseId),
+    Verify(LeaseId),
+    Revoke(LeaseId),
+    Observe,
+}
+
+/// What the store answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Granted,
+    Entered(Option<Token>),
+    Renewed(Option<Duration>),
+    Standing(Standing),
+    Revoked,
+    Sight(Observation),
+}
+
+/// A request that waits for its answer.
+#[derive(Clone, Copy, Debug)]
+struct Outstanding {
+    id: u64,
+    request: Request,
+    sent_at: Time,
+    deadline: Time,
+}
+
+/// What was promised to an application.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Promise {
+    pub(crate) lease: LeaseId,
+    pub(crate) until: Time,
+}
+
+/// One candidate on one host. All times are by the host's clock.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) name: usize,
+    timing: Timing,
+    wait: ShutdownWait,
+    /// None while it is crashed, or has ended.
+    core: Option<Election>,
+    view: View,
+    pub(crate) own: Option<LeaseId>,
+    promised_until: Time,
+    pub(crate) promises: VecDeque<Promise>,
+    pub(crate) generation: u64,
+    call: Option<Outstanding>,
+    keepalive: Option<Outstanding>,
+    observe: Option<Outstanding>,
+    /// When to ask for the queue again.
+    observe_at: Option<Time>,
+    next_id: u64,
+}
+
+impl Candidate {
+    pub(crate) fn new(name: usize, timing: Timing, wait: ShutdownWait) -> Self {
+        Candidate {
+            name,
+            timing,
+            wait,
+            core: None,
+            view: View {
+                role: Role::Stopped,
+                holder: None,
+            },
+            own: None,
+            promised_until: Time::ORIGIN,
+            promises: VecDeque::new(),
+            generation: 0,
+            call: None,
+            keepalive: None,
+            observe: None,
+            observe_at: None,
+            next_id: 0,
+        }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.core.is_some()
+    }
+
+    pub(crate) fn start(&mut self, now: Time, seed: u64, network: &mut Network) {
+        self.core = Some(Election::new(self.timing, self.wait, seed));
+        self.generation += 1;
+        self.observe_at = Some(now);
+        self.take_in(now, Event::Tick, network);
+    }
+
+    /// The process is gone. What it promised is not.
+    pub(crate) fn crash(&mut self) {
+        self.core = None;
+        self.view.role = Role::Stopped;
+        self.call = None;
+        self.keepalive = None;
+        self.observe = None;
+        self.observe_at = None;
+        self.promised_until = Time::ORIGIN;
+        self.generation += 1;
+    }
+
+    /// The lease and the token that it claims to lead with.
+    pub(crate) fn claim(&self, now: Time) -> Option<(LeaseId, Token)> {
+        match self.view.role {
+            Role::Leader(claim) if claim.is_valid(now) => Some((self.own?, claim.token)),
+            _ => None,
+        }
+    }
+
+    /// The application asks whether it may act, and for how long.
+    pub(crate) fn ask(&mut self, now: Time) {
+        if let (Some((lease, _)), Role::Leader(claim)) = (self.claim(now), self.view.role) {
+            self.promised_until = self.promised_until.max(claim.valid_until);
+            self.promises.push_back(Promise {
+                lease,
+                until: claim.valid_until,
+            });
+        }
+    }
+
+    /// When to look again, if nothing happens before.
+    pub(crate) fn next_timeout(&self) -> Option<Time> {
+        let core = self.core.as_ref()?.next_timeout();
+        let lanes = [self.call, self.keepalive, self.observe];
+        let deadlines = lanes
+            .iter()
+            .flatten()
+            .map(|outstanding| outstanding.deadline);
+        deadlines.chain(core).chain(self.observe_at).min()
+    }
+
+    /// The clock says that it is time.
+    pub(crate) fn wake(&mut self, now: Time, network: &mut Network) {
+        if self.keepalive.is_some_and(|waits| waits.deadline <= now) {
+            self.fail_keepalive(now, network);
+        }
+        if self.call.is_some_and(|waits| waits.deadline <= now) {
+            self.fail_call(now, network);
+        }
+        if self.observe.is_some_and(|waits| waits.deadline <= now) {
+            self.observe = None;
+            self.reconnect(now, network);
+        }
+        if self.observe_at.is_some_and(|at| at <= now) && self.is_running() {
+            self.observe_at = None;
+            self.observe = Some(self.send(now, Request::Observe, network));
+        }
+        self.take_in(now, Event::Tick, network);
+    }
+
+    /// An answer to the request of that number, on the connection in use.
+    pub(crate) fn answered(&mut self, now: Time, id: u64, answer: Answer, network: &mut Network) {
+        match answer {
+            Answer::Sight(sight) => {
+                self.observe.take_if(|waits| waits.id == id);
+                self.take_in(now, Event::Observed(sight), network);
+            }
+            Answer::Renewed(renewed) => {
+                if let Some(waits) = self.keepalive.take_if(|waits| waits.id == id) {
+                    self.renewed(now, waits, renewed, network);
+                }
+            }
+            answer => {
+                if let Some(waits) = self.call.take_if(|waits| waits.id == id) {
+                    self.call_answered(now, waits, answer, network);
+                }
+            }
+        }
+    }
+
+    fn renewed(
+        &mut self,
+        now: Time,
+        waits: Outstanding,
+        renewed: Option<Duration>,
+        network: &mut Network,
+    ) {
+        let Request::KeepAlive(lease) = waits.request else {
+            return;
+        };
+        let event = match renewed {
+            Some(ttl) => Event::KeptAlive {
+                lease,
+                sent_at: waits.sent_at,
+                ttl,
+            },
+            None => Event::LeaseGone(lease),
+        };
+        self.take_in(now, event, network);
+    }
+
+    fn call_answered(
+        &mut self,
+        now: Time,
+        waits: Outstanding,
+        answer: Answer,
+        network: &mut Network,
+    ) {
+        let event = match (waits.request, answer) {
+            (Request::Grant(lease), Answer::Granted) => {
+                let enter = self.send(now, Request::Enter(lease), network);
+                // Both steps have one deadline, and the lease counts from before the first.
+                self.call = Some(Outstanding {
+                    sent_at: waits.sent_at,
+                    deadline: waits.deadline,
+                    ..enter
+                });
+                return;
+            }
+            (Request::Enter(id), Answer::Entered(Some(token))) => Event::Joined(Lease {
+                id,
+                token,
+                ttl: self.timing.ttl(),
+                sent_at: waits.sent_at,
+            }),
+            (Request::Enter(lease), Answer::Entered(None)) => self.join_failed(now, lease),
+            (Request::Verify(lease), Answer::Standing(standing)) => {
+                Event::Verified(lease, standing)
+            }
+            (Request::Revoke(lease), Answer::Revoked) => Event::Released(lease),
+            (request, answer) => panic!("{answer:?} answers {request:?}"),
+        };
+        self.take_in(now, event, network);
+    }
+
+    fn fail_keepalive(&mut self, now: Time, network: &mut Network) {
+        if let Some(Request::KeepAlive(lease)) = self.keepalive.take().map(|waits| waits.request) {
+            self.reconnect(now, network);
+            self.take_in(now, Event::KeepAliveFailed(lease), network);
+        }
+    }
+
+    fn fail_call(&mut self, now: Time, network: &mut Network) {
+        let event = match self.call.take().map(|waits| waits.request) {
+            Some(Request::Grant(lease) | Request::Enter(lease)) => self.join_failed(now, lease),
+            Some(Request::Verify(lease)) => Event::VerifyFailed(lease),
+            Some(Request::Revoke(lease)) => Event::ReleaseFailed(lease),
+            _ => return,
+        };
+        self.reconnect(now, network);
+        self.take_in(now, event, network);
+    }
+
+    fn join_failed(&self, now: Time, lease: LeaseId) -> Event {
+        Event::JoinFailed {
+            lease,
+            gone_by: now + self.timing.ttl(),
+        }
+    }
+
+    /// Nothing that comes on the old connection counts any more.
+    fn reconnect(&mut self, now: Time, network: &mut Network) {
+        self.generation += 1;
+        self.observe = None;
+        self.observe_at = Some(now + Duration::from_millis(100));
+        self.take_in(now, Event::Blind, network);
+    }
+
+    /// What the driver does: step, publish, act.
+    pub(crate) fn take_in(&mut self, now: Time, event: Event, network: &mut Network) {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            let Some(core) = &mut self.core else {
+                return;
+            };
+            let actions = core.step(now, event);
+            self.view = core.view();
+            if core.is_stopped() {
+                self.crash();
+                return;
+            }
+            for action in actions {
+                match action {
+                    Action::CollectPromises => next = Some(Event::Promised(self.promised_until)),
+                    Action::Join(lease) => {
+                        self.own = Some(lease);
+                        self.call = Some(self.send(now, Request::Grant(lease), network));
+                    }
+                    Action::Verify(lease) => {
+                        self.call = Some(self.send(now, Request::Verify(lease), network));
+                    }
+                    Action::Release(lease) => {
+                        self.keepalive = None;
+                        self.call = Some(self.send(now, Request::Revoke(lease), network));
+                    }
+                    Action::KeepAlive(lease) => {
+                        self.keepalive = Some(self.send(now, Request::KeepAlive(lease), network));
+                    }
+                    Action::Report(_) | Action::TookOver(_) => {}
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, now: Time, request: Request, network: &mut Network) -> Outstanding {
+        self.next_id += 1;
+        network.push(Delivery {
+            from: self.name,
+            generation: self.generation,
+            id: self.next_id,
+            request,
+        });
+        Outstanding {
+            id: self.next_id,
+            request,
+            sent_at: now,
+            deadline: now + self.timing.retry_period(),
+        }
+    }
+}
