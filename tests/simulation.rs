@@ -30,18 +30,28 @@ fn seconds(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-/// Each seed has a budget of its own, the tightest that is allowed among them.
+/// The tightest that is allowed: the leader stops as late as the margin for drift lets it.
+fn tight(ttl: f64) -> Timing {
+    let [ttl, retry_period] = [ttl, ttl / 8.0].map(seconds);
+    let loose = Timing::new(ttl, ttl / 2, retry_period).unwrap();
+    Timing::new(ttl, ttl - loose.drift_margin(), retry_period).unwrap()
+}
+
+/// The defaults.
+fn usual(ttl: f64) -> Timing {
+    Timing::new(seconds(ttl), seconds(ttl * 2.0 / 3.0), seconds(ttl / 5.0)).unwrap()
+}
+
+/// Each seed has a budget of its own.
 fn climate(seed: u64, drift: f64) -> Climate {
-    let budgets = [(10.0, 6.667, 2.0), (5.0, 3.333, 1.0), (4.0, 3.8, 0.5)];
-    let (ttl, renew_deadline, retry_period) = budgets[(seed % 3) as usize];
-    let timing = Timing::new(seconds(ttl), seconds(renew_deadline), seconds(retry_period));
+    let timing = [usual(10.0), usual(5.0), tight(4.0)][(seed % 3) as usize];
     Climate {
         candidates: 2 + (seed % 4) as usize,
         drift,
         faulty: seconds(120.0),
         // A lease, lengthened once, and the time to notice.
-        calm: seconds(2.0 * ttl + 6.0),
-        timing: timing.unwrap(),
+        calm: timing.ttl() * 2 + seconds(6.0),
+        timing,
     }
 }
 
