@@ -84,6 +84,8 @@ impl Etcd {
                 self.metrics_port
             ))
             .args(&self.tls)
+            // Passwords needn't be hard to guess here.
+            .arg("--bcrypt-cost=4")
             .args(["--initial-cluster", &self.initial_cluster])
             .args(["--initial-cluster-token", &self.initial_cluster]);
         let name = format!("etcd {}", self.name);

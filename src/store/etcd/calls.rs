@@ -176,24 +176,30 @@ impl Calls {
         &self,
         call: impl AsyncFnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mut generation = None;
+        let mut used = None;
         let attempt = async {
+            // Without a connection, whoever makes it knows what is wrong.
             let connection = self.connections.current().await?;
-            generation = Some(connection.generation());
-            let answer = call(&connection).await;
-            if matches!(answer, Ok(_) | Err(Failure::NoLease)) {
-                self.connections.answered(&connection);
+            let (connection, _) = used.insert((connection.clone(), connection.answers()));
+            let answer = call(connection).await;
+            match &answer {
+                Ok(_) | Err(Failure::NoLease) => self.connections.answered(connection),
+                Err(failure) => self.connections.failed(connection.generation(), failure),
             }
             answer
         };
-        let result = timeout(self.bound, attempt)
-            .await
-            .unwrap_or_else(|_| Err(Failure::timed_out()));
-        // Without a connection, whoever makes it knows what is wrong.
-        if let (Err(failure), Some(generation)) = (&result, generation) {
-            self.connections.failed(generation, failure);
+        if let Ok(answer) = timeout(self.bound, attempt).await {
+            return answer;
         }
-        result
+        // Where others were answered meanwhile, it is the request that is slow and not the connection: to give
+        // that up would cost all who use it.
+        if let Some((connection, answers)) = used
+            && connection.answers() == answers
+        {
+            let silent = Failure::timed_out();
+            self.connections.failed(connection.generation(), &silent);
+        }
+        Err(Failure::timed_out())
     }
 }
 

@@ -14,7 +14,7 @@ use etcd_client::{Client, ConnectOptions};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -44,6 +44,8 @@ const SLOWEST_LOGIN: Duration = Duration::from_secs(3);
 pub(super) struct Connection {
     pub(super) client: Client,
     generation: u64,
+    /// How many answers have come on it, to anybody.
+    answers: Arc<AtomicU64>,
 }
 
 impl Connections {
@@ -102,6 +104,7 @@ impl Connections {
 
     /// Somebody got an answer.
     pub(super) fn answered(&self, connection: &Connection) {
+        connection.answers.fetch_add(1, Ordering::Relaxed);
         if !self.connected.swap(true, Ordering::Relaxed) {
             tracing::info!(
                 endpoint = self.endpoint(connection.generation),
@@ -172,7 +175,11 @@ impl Connections {
             options = options.with_tls(tls::options(&tls, self.bound).map_err(Failure::Refused)?);
         }
         let client = Client::connect([endpoint], Some(options)).await?;
-        Ok(Connection { client, generation })
+        Ok(Connection {
+            client,
+            generation,
+            answers: Arc::default(),
+        })
     }
 
     fn endpoint(&self, generation: u64) -> &str {
@@ -188,6 +195,11 @@ impl Connection {
     /// Which of the connections this is.
     pub(super) fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Changes with every answer.
+    pub(super) fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
     }
 }
 
