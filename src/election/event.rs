@@ -46,7 +46,7 @@ pub enum Event {
     Promised(Time),
     /// Give up leadership, and don't campaign for `cooldown`.
     Resign {
-        /// How long to stay out.
+        /// How long to stay out, from the release on.
         cooldown: Duration,
     },
     /// The application has stopped: no promise matters any more.

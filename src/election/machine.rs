@@ -44,7 +44,8 @@ pub enum ShutdownWait {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Intent {
     Campaign,
-    StayOutUntil(Time),
+    /// For so long, once all is released.
+    StayOut(Duration),
     Stop,
 }
 
@@ -266,7 +267,7 @@ impl Election {
                 }
             }
             Event::Promised(until) => self.promised(now, until),
-            Event::Resign { cooldown } => self.resign(now + cooldown),
+            Event::Resign { cooldown } => self.resign(cooldown),
             Event::ApplicationStopped => self.application_stopped(),
             Event::Shutdown => self.shutdown(),
         }
@@ -405,9 +406,9 @@ impl Election {
         }
     }
 
-    fn resign(&mut self, out_until: Time) {
+    fn resign(&mut self, cooldown: Duration) {
         if self.leads() {
-            self.intent = Intent::StayOutUntil(out_until);
+            self.intent = Intent::StayOut(cooldown);
             self.reason = Reason::Resign;
             self.step_down();
         }
@@ -440,13 +441,19 @@ impl Election {
     }
 
     fn promised(&mut self, now: Time, until: Time) {
+        // The application reads a promise a little later than it was given, on a clock of its own.
+        let kept = if until > now {
+            until + self.timing.drift_margin()
+        } else {
+            now
+        };
         let wait = match (self.intent, self.shutdown_wait) {
             (Intent::Stop, ShutdownWait::None) => now,
-            (Intent::Stop, ShutdownWait::For(duration)) => until.max(now + duration),
-            _ => until,
+            (Intent::Stop, ShutdownWait::For(duration)) => kept.max(now + duration),
+            _ => kept,
         };
         if let State::SteppingDown { release_at, .. } = &mut self.state {
-            *release_at = Some(wait.max(now));
+            *release_at = Some(wait);
         }
     }
 
@@ -482,7 +489,7 @@ impl Election {
         }
         self.seen.take_if(|sight| sight.is_first(id));
         let until = match self.intent {
-            Intent::StayOutUntil(until) => until,
+            Intent::StayOut(cooldown) => now + cooldown,
             _ => now + self.setbacks.next_delay(&mut self.rng),
         };
         if self.role().name() == RoleName::SteppingDown {

@@ -397,9 +397,9 @@ fn resigning_without_promises_releases_at_once_and_stays_out() {
         .wants(&[Action::Release(own())]);
     c.on(101, Event::Released(own()));
     assert_eq!(c.role(), RoleName::Follower);
-    assert_eq!(c.election.next_timeout(), Some(at(3_100)));
-    c.on(3_099, Event::Tick).wants(&[]);
-    c.on(3_100, Event::Tick).wants(&[Action::Join(own())]);
+    assert_eq!(c.election.next_timeout(), Some(at(3_101)));
+    c.on(3_100, Event::Tick).wants(&[]);
+    c.on(3_101, Event::Tick).wants(&[Action::Join(own())]);
 }
 
 #[test]
@@ -408,12 +408,29 @@ fn resigning_keeps_its_promise_and_the_lease_meanwhile() {
     c.on(100, Event::Resign { cooldown: ms(0) });
     c.on(100, Event::Promised(at(6_000)))
         .wants(&[Action::CollectPromises]);
-    assert_eq!(c.election.release_at(at(100)), Some(at(6_000)));
+    assert_eq!(c.election.release_at(at(100)), Some(at(6_500)));
     assert!(!c.leads(100));
     c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(own())]);
     c.on(2_001, renewed(2_000));
-    c.on(5_999, Event::Tick).wants(&[Action::KeepAlive(own())]);
-    c.on(6_000, Event::Tick).wants(&[Action::Release(own())]);
+    c.on(6_499, Event::Tick).wants(&[Action::KeepAlive(own())]);
+    c.on(6_500, Event::Tick).wants(&[Action::Release(own())]);
+}
+
+#[test]
+fn the_cooldown_begins_when_all_is_released() {
+    let mut c = Candidate::leading();
+    c.on(
+        100,
+        Event::Resign {
+            cooldown: ms(3_000),
+        },
+    );
+    c.on(100, Event::Promised(at(5_000)));
+    c.on(2_000, Event::Tick);
+    c.on(2_001, renewed(2_000));
+    c.on(5_500, Event::Tick);
+    c.on(5_600, Event::Released(own()));
+    assert_eq!(c.election.next_timeout(), Some(at(8_600)));
 }
 
 #[test]
@@ -432,9 +449,10 @@ fn shutting_down_waits_for_the_promise_then_releases_then_stops() {
     c.reported(RoleName::Leader, RoleName::SteppingDown, Reason::Shutdown);
     c.on(100, Event::Promised(at(1_000)))
         .wants(&[Action::CollectPromises]);
-    c.on(1_000, Event::Tick).wants(&[Action::Release(own())]);
+    c.on(1_499, Event::Tick).wants(&[]);
+    c.on(1_500, Event::Tick).wants(&[Action::Release(own())]);
     assert!(!c.election.is_stopped());
-    c.on(1_001, Event::Released(own()));
+    c.on(1_501, Event::Released(own()));
     assert!(c.election.is_stopped());
     assert_eq!(c.role(), RoleName::Stopped);
 }
@@ -449,7 +467,7 @@ fn shutting_down_waits_for_nothing_where_configured_so() {
 
 #[test]
 fn shutting_down_waits_as_long_as_configured_and_not_shorter_than_promised() {
-    for (promised, released) in [(0, 3_100), (5_000, 5_000)] {
+    for (promised, released) in [(0, 3_100), (5_000, 5_500)] {
         let mut c = Candidate::leading_with(ShutdownWait::For(ms(3_000)));
         c.on(100, Event::Shutdown);
         c.on(100, Event::Promised(at(promised)));
