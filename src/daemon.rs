@@ -78,6 +78,7 @@ pub fn run(
             "started"
         );
 
+        let store = elections.store.clone();
         let (stop_http, stopped) = watch::channel(false);
         let mut listeners = JoinSet::new();
         listeners.spawn(http::serve(
@@ -96,9 +97,10 @@ pub fn run(
                 _ = &mut ended => break Err(RunError::ElectionsEnded),
                 caught = signals.next() => match caught {
                     Caught::Reload => {
+                        store.reread_credentials();
                         if let Some(config) = reload() {
                             log.set_level(config.log.level);
-                            tracing::info!(level = %config.log.level, "log level reread");
+                            tracing::info!(level = %config.log.level, "log level and credentials reread");
                         }
                     }
                     Caught::End => {
@@ -134,6 +136,7 @@ struct Member {
     commands: mpsc::Receiver<Command>,
 }
 
+#[derive(Clone)]
 enum OpenStore {
     Etcd(EtcdStore),
     File(FileStore),
@@ -230,6 +233,13 @@ impl OpenStore {
             StoreConfig::File(file) => FileStore::open(&file.directory, connected)
                 .map(OpenStore::File)
                 .map_err(|error| RunError::Store(error.to_string())),
+        }
+    }
+
+    fn reread_credentials(&self) {
+        match self {
+            OpenStore::Etcd(store) => store.reread_credentials(),
+            OpenStore::File(_) => {}
         }
     }
 

@@ -26,7 +26,7 @@ mod lane;
 mod queue;
 
 pub use lane::Lane;
-pub use queue::{Place, Queue};
+pub use queue::{Namesakes, Place, Queue};
 
 use crate::election::{Action, Event};
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -43,9 +43,31 @@ impl Queue {
     }
 
     /// Whether another candidate goes by the same id. Harmless to the election, confusing to people.
-    pub fn has_namesake(&self, own: LeaseId, id: &str) -> bool {
+    fn has_namesake(&self, own: LeaseId, id: &str) -> bool {
         self.places
             .values()
             .any(|place| place.lease != own && place.candidate.id == id)
+    }
+}
+
+/// Warns of candidates with one id.
+#[derive(Debug, Default)]
+pub struct Namesakes {
+    warned: bool,
+}
+
+impl Namesakes {
+    /// Warns once when it begins. `own` and `id` are this candidate's.
+    pub fn warn_of(&mut self, queue: &Queue, own: Option<LeaseId>, id: &str) {
+        let has_namesake =
+            own.is_some_and(|own| queue.contains(own) && queue.has_namesake(own, id));
+        if has_namesake && !self.warned {
+            tracing::warn!(
+                id,
+                "another place in the election has this candidate's id; give each candidate an id of its own, \
+                 unless it is what this one held before a restart"
+            );
+        }
+        self.warned = has_namesake;
     }
 }

@@ -114,6 +114,29 @@ fn a_wrong_password_is_complained_about_without_showing_it_and_may_be_mended() {
 }
 
 #[test]
+fn a_password_that_changes_while_one_leads_and_another_waits_keeps_neither_from_its_turn() {
+    let (etcd, root) = etcd_with_users();
+    let directory = TempDir::new().unwrap();
+    let password_file = password_file(directory.path(), "right-4242");
+    let spec = |id| Spec::on_secured(id, &[etcd.endpoint()], &user(&password_file));
+    let mut a = spec("a").start_leading();
+    let mut b = spec("b").start_following();
+    let witnesses = Witnesses::of(&[&a, &b]);
+    root.run(&["user", "delete", "app"]);
+    root.run(&["user", "add", "app:newer-4242"]);
+    root.run(&["user", "grant-role", "app", "candidate"]);
+    fs::write(&password_file, "newer-4242\n").unwrap();
+    // The one is told, the other has to find out.
+    b.signal(Signal::HUP);
+    let_pass(ms(1_000));
+    a.end_well();
+    b.wait_leading(ROLE_BOUND);
+    b.end_well();
+    assert_eq!(root.lease_count(), 0);
+    witnesses.judged();
+}
+
+#[test]
 fn a_hangup_rereads_the_log_level_and_changes_nothing_else() {
     let directory = TempDir::new().unwrap();
     let mut a = Spec::on_files("a", directory.path())

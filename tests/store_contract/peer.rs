@@ -17,18 +17,23 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(bench: &impl Bench, id: &str) -> Self {
+        let session = bench.session(&Candidate {
+            id: id.into(),
+            advertise: Some(format!("http://{id}:8080")),
+        });
+        Peer::with(session, bench.timing())
+    }
+
+    pub(crate) fn with(session: Box<dyn Session>, timing: Timing) -> Self {
         Peer {
-            session: bench.session(&Candidate {
-                id: id.into(),
-                advertise: Some(format!("http://{id}:8080")),
-            }),
-            timing: bench.timing(),
+            session,
+            timing,
             seen: Vec::new(),
             seen_at: Vec::new(),
         }
     }
 
-    async fn next(&mut self) -> Event {
+    pub(crate) async fn next(&mut self) -> Event {
         let event = tokio::time::timeout(NEVER, self.session.next()).await;
         let event = event.expect("nothing happens any more");
         if let Event::Observed(observation) = &event {

@@ -7,12 +7,13 @@
 //! With a password, making a connection takes etcd some costly hashing. It is made for all who wait, and goes on where one
 //! of them gives up waiting: to begin again each time would only bring more of the load that made it slow.
 
+use super::credentials::Credentials;
 use super::error::Failure;
-use super::tls;
 use crate::config::EtcdConfig;
 use etcd_client::{Client, ConnectOptions};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,7 +31,8 @@ pub(super) struct Connections {
     answered: Mutex<Option<Connection>>,
     generation: watch::Sender<u64>,
     connected: Arc<AtomicBool>,
-    last_trouble: Mutex<String>,
+    /// What was said to be wrong since the store answered last.
+    troubles: Mutex<BTreeSet<String>>,
 }
 
 /// A connection that is made, or being made.
@@ -38,6 +40,9 @@ type Made = Shared<BoxFuture<'static, Result<Connection, Failure>>>;
 
 /// How long a login may take, where that is longer than an answer may.
 const SLOWEST_LOGIN: Duration = Duration::from_secs(3);
+
+/// An outage has that much to say at most.
+const MOST_TROUBLES: usize = 32;
 
 /// A connection to one endpoint. Clones share it.
 #[derive(Clone)]
@@ -57,7 +62,7 @@ impl Connections {
             answered: Mutex::new(None),
             generation: watch::Sender::new(0),
             connected,
-            last_trouble: Mutex::new(String::new()),
+            troubles: Mutex::default(),
         }
     }
 
@@ -110,7 +115,7 @@ impl Connections {
                 endpoint = self.endpoint(connection.generation),
                 "store connected"
             );
-            lock(&self.last_trouble).clear();
+            lock(&self.troubles).clear();
         }
         let mut answered = lock(&self.answered);
         if answered.as_ref().map(|last| last.generation) != Some(connection.generation) {
@@ -130,49 +135,42 @@ impl Connections {
         }
     }
 
+    /// Has everything move to a fresh connection, made from files read anew.
+    pub(super) fn renew(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+
     /// Changes when the connection in use has failed.
     pub(super) fn generations(&self) -> watch::Receiver<u64> {
         self.generation.subscribe()
     }
 
-    /// Says what is wrong, once.
+    /// Says what is wrong, each thing once, until the store answers again.
     fn report(&self, generation: u64, failure: &Failure) {
         if matches!(failure, Failure::NoLease) {
             return;
         }
         self.connected.store(false, Ordering::Relaxed);
         let endpoint = self.endpoint(generation);
-        let trouble = format!("{endpoint}: {failure}");
-        let mut last = lock(&self.last_trouble);
-        if *last != trouble {
+        let mut troubles = lock(&self.troubles);
+        if troubles.len() < MOST_TROUBLES && troubles.insert(format!("{endpoint}: {failure}")) {
             tracing::warn!(endpoint, error = %failure, "store trouble");
-            *last = trouble;
         }
     }
 
     async fn connect(&self, generation: u64) -> Result<Connection, Failure> {
+        let endpoint = self.endpoint(generation);
         let mut options = ConnectOptions::new()
             .with_connect_timeout(self.bound)
             .with_require_leader(true);
-        if let Some((user, password_file)) = &self.config.user {
-            let password = tokio::task::spawn_blocking({
-                let file = password_file.clone();
-                move || std::fs::read_to_string(file)
-            });
-            let password = password
-                .await
-                .map_err(|error| Failure::Refused(error.to_string()))?
-                .map_err(|error| {
-                    Failure::Refused(format!("{}: {error}", password_file.display()))
-                })?;
+        let credentials = self.credentials(endpoint.starts_with("https://")).await?;
+        if let Some((user, password)) = credentials.login {
             options = options
-                .with_user(user, password.trim_end_matches(['\r', '\n']))
+                .with_user(user, password)
                 .with_auto_token_refresh(true);
         }
-        let endpoint = self.endpoint(generation);
-        if endpoint.starts_with("https://") {
-            let tls = self.config.tls.clone().unwrap_or_default();
-            options = options.with_tls(tls::options(&tls, self.bound).map_err(Failure::Refused)?);
+        if let Some(tls) = credentials.tls {
+            options = options.with_tls(tls);
         }
         let client = Client::connect([endpoint], Some(options)).await?;
         Ok(Connection {
@@ -180,6 +178,16 @@ impl Connections {
             generation,
             answers: Arc::default(),
         })
+    }
+
+    /// Reads the files anew, where a disk that hangs delays nobody else.
+    async fn credentials(&self, encrypted: bool) -> Result<Credentials, Failure> {
+        let (config, bound) = (self.config.clone(), self.bound);
+        let read = move || Credentials::read(&config, encrypted, bound);
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or_else(|error| Err(error.to_string()))
+            .map_err(Failure::Refused)
     }
 
     fn endpoint(&self, generation: u64) -> &str {

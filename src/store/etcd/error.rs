@@ -42,10 +42,13 @@ fn from_status(status: &tonic::Status) -> Failure {
     let message = status.message();
     match status.code() {
         Code::NotFound if message.contains("lease not found") => Failure::NoLease,
-        // A token that aged: a fresh connection gets a fresh one.
+        // A token that aged, or a password that changed: a fresh connection reads the file and logs in anew.
         Code::Unauthenticated => Failure::Unreachable(message.to_owned()),
-        Code::InvalidArgument if message.contains("auth store") => {
+        Code::InvalidArgument if message.contains("auth") => {
             Failure::Unreachable(message.to_owned())
+        }
+        Code::ResourceExhausted if message.contains("space exceeded") => {
+            Failure::Refused(message.to_owned())
         }
         Code::PermissionDenied | Code::InvalidArgument | Code::FailedPrecondition => {
             Failure::Refused(message.to_owned())

@@ -6,16 +6,17 @@
 
 mod calls;
 mod connections;
+mod credentials;
 mod error;
 mod layout;
 mod observer;
-mod tls;
 
 use crate::config::EtcdConfig;
 use crate::election::{Action, Candidate, Event, Lease, LeaseId, Timing};
-use crate::store::{Lane, Session};
+use crate::store::{Lane, Namesakes, Session};
 use calls::{Calls, KeepAlives};
 use connections::Connections;
+use credentials::Credentials;
 use observer::Sight;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,8 +25,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// An etcd cluster.
-#[derive(Debug)]
+/// An etcd cluster. Cheap to clone.
+#[derive(Clone, Debug)]
 pub struct EtcdStore {
     connections: Arc<Connections>,
     key_prefix: String,
@@ -43,17 +44,17 @@ impl EtcdStore {
         connected: Arc<AtomicBool>,
     ) -> Result<Self, String> {
         let bound = timing.retry_period();
-        if let Some(tls) = &config.tls {
-            tls::options(tls, bound)?;
-        }
-        if let Some((_, file)) = &config.user {
-            std::fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        }
+        Credentials::read(config, config.tls.is_some(), bound)?;
         Ok(EtcdStore {
             connections: Arc::new(Connections::new(config, bound, connected)),
             key_prefix: config.prefix.clone(),
             bound,
         })
+    }
+
+    /// Reads the files with credentials anew, for a fresh connection that everything moves to.
+    pub fn reread_credentials(&self) {
+        self.connections.renew();
     }
 
     /// Begins to observe an election, as a candidate that has not joined yet. Call it inside the runtime that
@@ -66,6 +67,7 @@ impl EtcdStore {
             Arc::clone(&self.connections),
             prefix.clone(),
             self.bound,
+            timing.ttl(),
             sight,
         ));
         EtcdSession {
@@ -75,11 +77,12 @@ impl EtcdStore {
                 value: layout::value(candidate),
                 ttl: timing.ttl(),
                 bound: self.bound,
+                join_bound: timing.renew_deadline(),
             }),
             candidate: candidate.clone(),
             own: None,
             joined: None,
-            namesake: false,
+            namesakes: Namesakes::default(),
             sights,
             keepalive: Lane::default(),
             open: None,
@@ -98,7 +101,7 @@ pub struct EtcdSession {
     own: Option<LeaseId>,
     /// The same, once it was granted.
     joined: Option<Lease>,
-    namesake: bool,
+    namesakes: Namesakes,
     sights: watch::Receiver<Sight>,
     /// The keepalive under way, which has the open stream with it.
     keepalive: Lane<(Event, Option<KeepAlives>)>,
@@ -165,17 +168,7 @@ impl EtcdSession {
         let Some(queue) = &*sight else {
             return Event::Blind;
         };
-        let namesake = self
-            .own
-            .is_some_and(|own| queue.has_namesake(own, &self.candidate.id));
-        if namesake && !self.namesake {
-            tracing::warn!(
-                prefix = self.calls.prefix,
-                id = self.candidate.id,
-                "another candidate has the same id: nothing breaks, but nobody can tell them apart"
-            );
-        }
-        self.namesake = namesake;
+        self.namesakes.warn_of(queue, self.own, &self.candidate.id);
         Event::Observed(queue.observation(self.own))
     }
 }

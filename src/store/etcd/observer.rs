@@ -18,11 +18,13 @@ use tokio::time::timeout;
 /// The queue as seen, or `None` while it can't be seen.
 pub(super) type Sight = Option<Queue>;
 
-/// Keeps `sight` up to date until it is dropped.
+/// Keeps `sight` up to date until it is dropped. A watch that has been quiet for long is asked whether it is still
+/// there: nothing else would tell.
 pub(super) async fn observe(
     connections: Arc<Connections>,
     prefix: String,
     bound: Duration,
+    quiet: Duration,
     sight: watch::Sender<Sight>,
 ) {
     let mut backoff = Backoff::default();
@@ -35,6 +37,7 @@ pub(super) async fn observe(
                 &connection,
                 &prefix,
                 bound,
+                quiet,
                 &sight,
                 &mut backoff,
             )
@@ -56,6 +59,7 @@ async fn follow(
     connection: &Connection,
     prefix: &str,
     bound: Duration,
+    quiet: Duration,
     sight: &watch::Sender<Sight>,
     backoff: &mut Backoff,
 ) -> Result<(), Failure> {
@@ -69,16 +73,22 @@ async fn follow(
         .await
         .unwrap_or_else(|_| Err(Failure::timed_out()))?;
     connections.answered(connection);
-    *backoff = Backoff::default();
+    let mut asked = false;
     loop {
+        let patience = if asked { bound } else { quiet };
         let message = tokio::select! {
             message = watch.message() => message?,
-            changed = generations.wait_for(|now| *now != connection.generation()) => {
-                // Closed only when everything ends.
-                let _ = changed;
-                return Ok(());
+            () = tokio::time::sleep(patience) => {
+                if asked {
+                    return Err(Failure::Unreachable("the watch is silent".to_owned()));
+                }
+                watch.request_progress().await?;
+                asked = true;
+                continue;
             }
+            () = another(&mut generations, connection.generation()) => return Ok(()),
         };
+        asked = false;
         let Some(response) = message else {
             return Err(Failure::Unreachable("the watch ended".to_owned()));
         };
@@ -92,6 +102,7 @@ async fn follow(
                 _ => Ok(()),
             };
         }
+        *backoff = Backoff::default();
         if !response.events().is_empty() {
             sight.send_modify(|sight| {
                 if let Some(queue) = sight {
@@ -102,6 +113,12 @@ async fn follow(
             });
         }
     }
+}
+
+/// Waits until another connection is to be used.
+async fn another(generations: &mut watch::Receiver<u64>, than: u64) {
+    // Fails only when everything ends.
+    let _ = generations.wait_for(|now| *now != than).await;
 }
 
 /// The tokens of the keys in the queue: a deletion names only the key.

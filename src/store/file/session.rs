@@ -10,7 +10,7 @@ use super::watch::Watch;
 use super::worker::{Command, Reply, Request, Worker};
 use crate::clock::{self, Alarm};
 use crate::election::{Action, Event, LeaseId, Observation, Time, Timing};
-use crate::store::{Queue, Session};
+use crate::store::{Namesakes, Session};
 use std::collections::VecDeque;
 use std::mem::Discriminant;
 use std::pin::Pin;
@@ -35,7 +35,7 @@ pub struct FileSession {
     /// What the core was shown last; none where it is to be shown anew.
     shown: Option<Observation>,
     is_blind: bool,
-    has_namesake: bool,
+    namesakes: Namesakes,
     /// What is wrong with the store, as far as people were told.
     trouble: Option<Trouble>,
     look_at: Time,
@@ -74,7 +74,7 @@ impl FileSession {
             own: None,
             shown: None,
             is_blind: false,
-            has_namesake: false,
+            namesakes: Namesakes::default(),
             trouble: None,
             look_at: Time::ORIGIN,
             next_expiry: None,
@@ -251,7 +251,8 @@ impl FileSession {
     fn see(&mut self, sight: Sight) {
         self.next_expiry = sight.next_expiry;
         self.is_blind = false;
-        self.warn_of_namesakes(&sight.queue);
+        let id = &self.ledger.candidate().id;
+        self.namesakes.warn_of(&sight.queue, self.own, id);
         let observation = sight.queue.observation(self.own);
         let is_news = self.shown.as_ref().is_none_or(|shown| {
             (&shown.holder, shown.present) != (&observation.holder, observation.present)
@@ -260,20 +261,6 @@ impl FileSession {
             self.shown = Some(observation.clone());
             self.ready.push_back(Event::Observed(observation));
         }
-    }
-
-    fn warn_of_namesakes(&mut self, queue: &Queue) {
-        let id = &self.ledger.candidate().id;
-        let has_namesake = self
-            .own
-            .is_some_and(|own| queue.contains(own) && queue.has_namesake(own, id));
-        if has_namesake && !self.has_namesake {
-            tracing::warn!(
-                "another place in the election has this candidate's id, {id}; give each candidate an id of its own, \
-                 unless it is what this one held before a restart"
-            );
-        }
-        self.has_namesake = has_namesake;
     }
 
     fn works(&mut self, request: Request) {

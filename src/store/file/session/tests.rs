@@ -4,7 +4,7 @@ use super::super::FileStore;
 use super::super::directory::Directory;
 use super::*;
 use crate::election::{Candidate, Standing};
-use crate::store::random;
+use crate::store::{Queue, random};
 use std::fs;
 use std::path::Path;
 use std::sync::mpsc;
