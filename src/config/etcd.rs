@@ -15,7 +15,7 @@ const DEFAULT_PREFIX: &str = "/tenure/";
 pub(super) fn config(settings: &Settings<'_>) -> Result<EtcdConfig, ConfigError> {
     let endpoints = endpoints(settings)?;
     let tls = tls(settings)?;
-    let plain = endpoints.iter().position(|url| !is_https(url));
+    let plain = endpoints.iter().position(|url| !url.starts_with("https:"));
     if let (Some(index), Some(_)) = (plain, &tls) {
         let message = format!(
             "{} is not encrypted, but store.etcd.tls is set; write https:// or leave tls out",
@@ -72,12 +72,9 @@ fn endpoint(url: &str) -> Result<String, String> {
     if uri.path() != "/" || uri.query().is_some() {
         return Err(wrong("has a path"));
     }
-    Ok(bare.to_owned())
-}
-
-fn is_https(url: &str) -> bool {
-    url.get(..6)
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+    // The client compares the scheme letter by letter.
+    let (scheme, rest) = bare.split_once(':').unwrap_or(("", bare));
+    Ok(format!("{}:{rest}", scheme.to_ascii_lowercase()))
 }
 
 fn prefix(settings: &Settings<'_>) -> Result<String, ConfigError> {

@@ -43,6 +43,7 @@ pub async fn serve_with(
 ) {
     let mut tasks = JoinSet::new();
     let mut slots = Slots::default();
+    let mut pausing = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -54,10 +55,15 @@ pub async fn serve_with(
             accepted = listener.accept() => accepted,
         };
         let stream = match accepted {
-            Ok((stream, _)) => stream,
+            Ok((stream, _)) => {
+                pausing = false;
+                stream
+            }
             Err(err) if concerns_one_connection(&err) => continue,
             Err(err) => {
-                tracing::warn!(%err, ?surface, "can't accept connections for the moment");
+                if !std::mem::replace(&mut pausing, true) {
+                    tracing::warn!(%err, ?surface, "can't accept connections for the moment");
+                }
                 sleep(PAUSE).await;
                 continue;
             }

@@ -2,7 +2,7 @@
 //!
 //! A driver publishes snapshots; any number of readers map *snapshot + now* to an answer. A snapshot
 //! holds the claim with its end, never a boolean, so a reader that was frozen is right at its first
-//! answer. Neither side ever waits for the other.
+//! answer. No reader keeps a driver waiting.
 
 mod answer;
 mod promise;
@@ -17,7 +17,7 @@ pub use promise::Promises;
 use crate::election::{Candidate, Role, RoleName, Time, View};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -49,8 +49,6 @@ pub struct ElectionStatus {
     snapshot: ArcSwap<Snapshot>,
     promises: Promises,
     changes: broadcast::Sender<(Change, Arc<Snapshot>)>,
-    /// Whether the election has ever had a known state; stays true.
-    started: AtomicBool,
 }
 
 /// So many changes may a subscriber be late by; past that it is told the newest state only.
@@ -73,7 +71,6 @@ impl ElectionStatus {
             snapshot: ArcSwap::from_pointee(snapshot),
             promises: Promises::none(),
             changes: broadcast::Sender::new(UNREAD_CHANGES),
-            started: AtomicBool::new(false),
         }
     }
 
@@ -99,7 +96,7 @@ impl ElectionStatus {
 
     /// Whether the election's state has been known at any time.
     pub fn has_started(&self) -> bool {
-        self.started.load(Ordering::Acquire)
+        self.snapshot.load().view.role.name() != RoleName::Starting
     }
 
     /// An answer that promises nothing: `valid_for_ms` is null.
@@ -149,9 +146,6 @@ impl ElectionStatus {
             transitions: last.transitions + u64::from(changed_role),
             view,
         });
-        if snapshot.view.role.name() != RoleName::Starting {
-            self.started.store(true, Ordering::Release);
-        }
         self.snapshot.store(Arc::clone(&snapshot));
         // Fails where nobody listens.
         let _ = self.changes.send((change, snapshot));
