@@ -108,7 +108,12 @@ fn since(text: &str, date: SystemTime) -> String {
 
 /// Text from elsewhere as a terminal may get it: ids come from the store, and anybody may write there.
 pub(super) fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
+    // More than any id of a sidecar has, and far less than the widest column that can be formatted.
+    const LONGEST: usize = 256;
+    let mut chars = text.chars();
+    let short: String = chars.by_ref().take(LONGEST).collect();
+    let more = if chars.next().is_some() { "…" } else { "" };
+    short.replace(char::is_control, "\u{fffd}") + more
 }
 
 #[cfg(test)]
@@ -137,6 +142,13 @@ payments  leader    pod-0 (http://10.0.0.3:8080)  1970-01-01T00:00:00.000Z (1h a
 reports   follower  unknown                       1970-01-01T00:59:58.000Z (2s ago)  -      -      no
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn nothing_that_a_candidate_says_of_itself_is_longer_than_a_column_may_be() {
+        assert_eq!(printable(&"ä".repeat(256)).chars().count(), 256);
+        let long = printable(&"ä".repeat(100_000));
+        assert!(long.chars().count() == 257 && long.ends_with('…'), "{long}");
     }
 
     #[test]

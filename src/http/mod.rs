@@ -107,6 +107,9 @@ impl Default for Limits {
     }
 }
 
+/// So many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
 /// Listens on `address`, which `key` of the config says; ready to be handed to tokio.
 ///
 /// # Errors
@@ -114,6 +117,8 @@ impl Default for Limits {
 pub fn bind(key: &str, address: SocketAddr) -> std::io::Result<TcpListener> {
     // On Unix, `std` sets SO_REUSEADDR: a restart does not wait for old connections to be forgotten.
     let bound = TcpListener::bind(address).and_then(|listener| {
+        // `std` lets 128 wait to be accepted; a probe must not queue behind a burst of others, and be sent again.
+        rustix::net::listen(&listener, BACKLOG)?;
         listener.set_nonblocking(true)?;
         Ok(listener)
     });

@@ -37,9 +37,11 @@ pub(super) fn value(candidate: &Candidate) -> String {
 
 /// What a key and its value say. A value that is not ours is the candidate's id as it stands.
 pub(super) fn place(kv: &KeyValue) -> (Token, Place) {
+    // An array would be read as the fields in their order.
+    let is_object = kv.value().trim_ascii_start().starts_with(b"{");
     let candidate = match serde_json::from_slice::<Value>(kv.value()) {
-        Ok(Value { id, advertise }) => Candidate { id, advertise },
-        Err(_) => Candidate {
+        Ok(Value { id, advertise }) if is_object => Candidate { id, advertise },
+        Ok(_) | Err(_) => Candidate {
             id: String::from_utf8_lossy(kv.value()).into_owned(),
             advertise: None,
         },

@@ -169,6 +169,9 @@ fn unknown_format(format: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
 
     fn state() -> State {
         let entry = |token| Entry {
@@ -211,6 +214,81 @@ mod tests {
             assert!(State::decode(&text).is_err(), "{bit}");
         }
     }
+
+    fn any_state() -> impl Strategy<Value = State> {
+        let entry = (
+            any::<u64>(),
+            any::<(String, Option<String>, Option<String>)>(),
+            any::<(u64, u64, u64)>(),
+        );
+        vec(entry, 0..4).prop_map(|entries| {
+            let entries = (1..).zip(entries);
+            let entries = entries.map(|(token, (lease, texts, numbers))| Entry {
+                lease,
+                token,
+                id: texts.0,
+                advertise: texts.1,
+                ttl_ns: numbers.0,
+                expires_at_ns: numbers.1,
+                clock: texts.2,
+                renewed: numbers.2,
+            });
+            State {
+                revision: 9,
+                entries: entries.collect(),
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_is_read_as_it_was(state in any_state()) {
+            prop_assert_eq!(State::decode(&state.encode().unwrap()), Ok(state));
+        }
+
+        #[test]
+        fn whatever_is_damaged_is_refused(
+            state in any_state(),
+            at in any::<Index>(),
+            taken in 0_usize..40,
+            put_in in vec(any::<u8>(), 0..40),
+        ) {
+            let text = state.encode().unwrap();
+            let at = at.index(text.len() + 1);
+            let mut damaged = text.clone();
+            damaged.splice(at..text.len().min(at + taken), put_in);
+            prop_assert!(damaged == text || State::decode(&damaged).is_err());
+        }
+
+        #[test]
+        fn whatever_is_no_state_is_refused(text in vec(any::<u8>(), 0..200)) {
+            prop_assert!(State::decode(&text).is_err());
+        }
+
+        #[test]
+        fn whatever_bears_a_seal_is_refused_or_written_again_the_same(
+            members in vec(select(&MEMBERS[..]), 0..6),
+        ) {
+            let mut text = format!("{{\"format\":1{}", members.concat()).into_bytes();
+            let seal = seal(&text);
+            text.extend_from_slice(seal.as_bytes());
+            if let Ok(state) = State::decode(&text) {
+                prop_assert_eq!(State::decode(&state.encode().unwrap()), Ok(state));
+            }
+        }
+    }
+
+    const MEMBERS: [&str; 9] = [
+        ",\"revision\":9",
+        ",\"revision\":-1",
+        ",\"revision\":18446744073709551616",
+        ",\"entries\":[]",
+        ",\"entries\":{}",
+        ",\"entries\":[[1,2,\"a\",null,1,2,null,3]]",
+        ",\"entries\":[{\"lease\":1}]",
+        ",\"format\":1",
+        ",\"x\":[[[[]]]]",
+    ];
 
     #[test]
     fn another_format_is_called_by_its_name() {

@@ -1,6 +1,9 @@
 //! What is not as candidates left it is reported, and never taken for an election without a leader.
 
 use super::*;
+use crate::store::file::state::Entry;
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 #[test]
 fn a_damaged_state_is_reported_and_never_taken_for_an_empty_one() {
@@ -127,4 +130,52 @@ fn a_directory_that_went_back_or_away_is_not_believed() {
     fs::rename(&backup, scene.directory().path()).unwrap();
     let err = join(&mut late, 4).unwrap_err().to_string();
     assert!(err.contains("went back from revision 4 to 2"), "{err}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn whatever_bytes_replace_a_state_cut_everybody_off(bytes in vec(any::<u8>(), 0..300)) {
+        let scene = Scene::new();
+        let mut leader = scene.candidate("a");
+        join(&mut leader, 1).unwrap();
+        fs::write(scene.path_of_state(), bytes).unwrap();
+        prop_assert!(is_cut_off(&mut leader, 1));
+        prop_assert!(is_cut_off(&mut scene.candidate("b"), 2));
+    }
+
+    #[test]
+    fn whatever_numbers_a_sealed_state_holds_nobody_panics(
+        numbers in vec(any::<(u64, u64, u64)>(), 0..2),
+        lease in 1_u64..3,
+        clock in prop_oneof![Just(None), Just(Some("here".to_owned()))],
+    ) {
+        let scene = Scene::new();
+        let mut leader = scene.candidate("a");
+        join(&mut leader, 1).unwrap();
+        let mut state = scene.found().state;
+        let entries = (1..).zip(numbers);
+        let entries = entries.map(|(token, (ttl_ns, expires_at_ns, renewed))| Entry {
+            lease,
+            token,
+            id: String::new(),
+            advertise: None,
+            ttl_ns,
+            expires_at_ns,
+            clock: clock.clone(),
+            renewed,
+        });
+        state.entries = entries.take(usize::try_from(state.revision).unwrap()).collect();
+        fs::write(scene.path_of_state(), state.encode().unwrap()).unwrap();
+        let ticket = Ticket::default();
+        for ledger in [&mut leader, &mut scene.candidate("b")] {
+            // Only that it comes back is of interest.
+            let _ = ledger.look(&ticket);
+            let _ = ledger.keep_alive(LeaseId(1), &ticket);
+            let _ = ledger.verify(LeaseId(1), &ticket);
+            let _ = ledger.join(LeaseId(2), &ticket);
+            let _ = ledger.release(LeaseId(2), &ticket);
+        }
+    }
 }
