@@ -322,7 +322,7 @@ fn the_report_tells_the_budget_in_words() {
             "at the earliest 10s after the store received",
             "3334ms in between, of which 500ms are for clock drift and 2.834s to spare",
             "after a crash another leads within 12s: 10s of lease, and up to 2s",
-            "handed over immediately where nobody holds a valid_for_ms read on the api, else when that is over, 6666ms at most",
+            "handed over immediately where nobody holds a valid_for_ms read on the api, else when that is over, 7166ms at most",
         ],
     );
     let etcd = ["store.file=null", "store.etcd={}"];
@@ -349,7 +349,7 @@ fn the_report_tells_the_budget_in_words() {
     );
     told(
         &["shutdown.wait_for=5s"],
-        &["handed over after 5s, or 6666ms at most"],
+        &["handed over after 5s, or 7166ms at most"],
     );
 }
 

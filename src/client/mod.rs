@@ -141,13 +141,16 @@ pub async fn resign(
             return Err(answer.refusal(&url));
         }
         let accepted: Accepted = answer.parse(&url)?;
+        let stays_out = match accepted.cooldown_ms {
+            Some(cooldown) => format!("stays out for {cooldown} ms"),
+            None => "was resigning already".to_owned(),
+        };
         writeln!(
             out,
-            "resigned from {}; released in {} ms, at {}; stays out for {} ms",
+            "resigned from {}; released in {} ms, at {}; {stays_out}",
             screen::printable(&accepted.election),
             accepted.released_in_ms,
             screen::printable(&accepted.released_at),
-            accepted.cooldown_ms,
         )?;
         out.flush()?;
         Ok(0)
@@ -164,7 +167,7 @@ struct Accepted {
     election: String,
     released_in_ms: u64,
     released_at: String,
-    cooldown_ms: u64,
+    cooldown_ms: Option<u64>,
 }
 
 async fn ask(url: &Url, method: Method, path: &str) -> Result<Answer, Why> {

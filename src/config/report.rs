@@ -149,7 +149,9 @@ fn budget(config: &Config) -> Vec<String> {
         StoreConfig::Etcd(_) => sentences.extend(etcd_failover(timing)),
         StoreConfig::File(_) => sentences.push(file_failover(timing)),
     }
-    sentences.push(hand_over(timing.renew_deadline(), config.shutdown_wait));
+    // A promise is kept a margin longer than it says.
+    let longest = timing.renew_deadline() + timing.drift_margin();
+    sentences.push(hand_over(longest, config.shutdown_wait));
     sentences
 }
 
@@ -222,10 +224,10 @@ fn file_failover(timing: &Timing) -> String {
     )
 }
 
-fn hand_over(deadline: Duration, wait: ShutdownWait) -> String {
-    let deadline = short(deadline);
+fn hand_over(longest: Duration, wait: ShutdownWait) -> String {
+    let longest = short(longest);
     let on_resign = format!(
-        "immediately where nobody holds a valid_for_ms read on the api, else when that is over, {deadline} at most"
+        "immediately where nobody holds a valid_for_ms read on the api, else when that is over, {longest} at most"
     );
     match wait {
         ShutdownWait::Promise => {
@@ -235,7 +237,7 @@ fn hand_over(deadline: Duration, wait: ShutdownWait) -> String {
             "on shutdown the lease is handed over immediately, as the application is taken to be gone; on resign {on_resign}"
         ),
         ShutdownWait::For(time) => format!(
-            "on shutdown the lease is handed over after {}, or {deadline} at most where a valid_for_ms \
+            "on shutdown the lease is handed over after {}, or {longest} at most where a valid_for_ms \
              read on the api lasts longer; on resign {on_resign}",
             short(time)
         ),

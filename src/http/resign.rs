@@ -6,7 +6,8 @@ use super::query::Query;
 use super::respond::{Refusal, json};
 use super::server::Peer;
 use crate::clock;
-use crate::status::{Command, ElectionHandle, rfc3339};
+use crate::election::RoleName;
+use crate::status::{Command, ElectionHandle, rfc3339, state};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{HeaderMap, ORIGIN};
@@ -24,7 +25,8 @@ struct Accepted<'a> {
     election: &'a str,
     released_in_ms: u64,
     released_at: String,
-    cooldown_ms: u64,
+    /// Null where a step-down was under way already: that keeps its own.
+    cooldown_ms: Option<u64>,
 }
 
 /// Has the election that the request names resigned.
@@ -40,6 +42,7 @@ pub(super) async fn answer(
     if !body.is_end_stream() {
         drain(body, peer).await?;
     }
+    let led = state(&handle.status.snapshot(), clock::now()) == RoleName::Leader;
     let (reply, answer) = oneshot::channel();
     let command = Command::Resign {
         cooldown,
@@ -55,7 +58,7 @@ pub(super) async fn answer(
         election: handle.status.name(),
         released_in_ms: wait.as_millis() as u64,
         released_at: rfc3339(clock::date() + wait),
-        cooldown_ms: cooldown.as_millis() as u64,
+        cooldown_ms: led.then_some(cooldown.as_millis() as u64),
     };
     Ok(json(StatusCode::ACCEPTED, &accepted))
 }

@@ -74,7 +74,7 @@ async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<
     let now = clock::now();
     let busy = peer.activity.busy(now);
     let Some(route) = Route::of(parts.uri.path(), peer.surface) else {
-        let error = "no such path here; there are /leader, /follower, /status, /livez, /readyz, /startupz, /metrics, and on http.api also /events and /resign";
+        let error = "no such path here; there are /, /leader, /follower, /status, /livez, /readyz, /startupz, /metrics, and on http.api also /events and /resign";
         return Err(Refusal::new(StatusCode::NOT_FOUND, error));
     };
     route.allow(&parts.method)?;
