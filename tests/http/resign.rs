@@ -1,5 +1,6 @@
 //! `POST /resign`.
 
+use super::harness::{follower, leader_for};
 use super::{ONE, with};
 use std::time::Duration;
 use tenure::clock;
@@ -8,6 +9,7 @@ use tenure::http::Surface;
 #[test]
 fn resigning_is_accepted_with_the_time_of_the_release_and_passed_on_as_asked() {
     with(ONE, async |fixture| {
+        fixture.publish(0, leader_for(Duration::from_secs(60)));
         fixture.release_after(0, Some(Duration::from_secs(60)));
         let reply = fixture.post(Surface::Api, "/resign").await;
         assert_eq!(reply.status, 202);
@@ -18,8 +20,12 @@ fn resigning_is_accepted_with_the_time_of_the_release_and_passed_on_as_asked() {
         assert!((50_000..=60_000).contains(&wait));
         let at = json["released_at"].as_str().unwrap();
         assert!(humantime::parse_rfc3339(at).unwrap() > clock::date());
+        // A step-down that is under way keeps the cooldown that it began with.
+        fixture.publish(0, follower(None));
         let path = "/resign?election=payments&cooldown=0s&stopped=true";
-        assert_eq!(fixture.post(Surface::Api, path).await.status, 202);
+        let reply = fixture.post(Surface::Api, path).await;
+        assert_eq!(reply.status, 202);
+        assert!(reply.json()["cooldown_ms"].is_null());
         assert_eq!(
             fixture.resignations(),
             [
