@@ -54,9 +54,14 @@ impl Etcdctl {
     #[track_caller]
     pub fn places(&self, prefix: &str) -> Vec<Place> {
         let fields = self.run(&["get", prefix, "--prefix", "-w", "fields"]);
-        let mut places = parse_fields(&fields);
-        places.sort_by_key(|place| place.create_revision);
-        places
+        parse_fields(&fields)
+    }
+
+    /// The same, where etcd answers soon.
+    pub fn try_places(&self, prefix: &str) -> Option<Vec<Place>> {
+        let query = ["get", prefix, "--prefix", "-w", "fields"];
+        let output = self.try_run(&[&["--command-timeout=1s"], &query[..]].concat());
+        (output.code == Some(0)).then(|| parse_fields(&output.stdout))
     }
 
     /// How many leases there are.
@@ -72,13 +77,18 @@ impl Etcdctl {
 
     /// Whether the one endpoint is that of the member that leads its cluster.
     pub fn is_raft_leader(&self) -> bool {
+        let ids = self.raft_ids();
+        ids.is_some_and(|(own, leader)| own == leader)
+    }
+
+    /// The ids of the member at the one endpoint and of the leader it knows.
+    pub fn raft_ids(&self) -> Option<(u64, u64)> {
         let arguments = ["--command-timeout=500ms", "endpoint", "status", "-w=json"];
         let output = self.try_run(&arguments);
-        let Ok(status) = serde_json::from_str::<Value>(&output.stdout) else {
-            return false;
-        };
+        let status: Value = serde_json::from_str(&output.stdout).ok()?;
         let status = &status[0]["Status"];
-        status["leader"].is_u64() && status["leader"] == status["header"]["member_id"]
+        let own = status["header"]["member_id"].as_u64()?;
+        Some((own, status["leader"].as_u64()?))
     }
 
     /// A candidate that etcd's own command line runs, until it is killed or interrupted.
@@ -131,6 +141,7 @@ impl Elect {
     }
 }
 
+/// In the order of the queue.
 fn parse_fields(fields: &str) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::new();
     for line in fields.lines() {
@@ -155,5 +166,6 @@ fn parse_fields(fields: &str) -> Vec<Place> {
             _ => {}
         }
     }
+    places.sort_by_key(|place| place.create_revision);
     places
 }

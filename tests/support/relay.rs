@@ -4,7 +4,7 @@ use super::free_port;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 use tenure::clock;
@@ -20,6 +20,8 @@ pub enum Mode {
     Silent,
     /// Withholds answers only: requests arrive.
     AnswersLost,
+    /// Withholds requests only: what was asked before is still answered.
+    RequestsLost,
     /// Passes answers on so much later.
     Delay(Duration),
     /// Closes every connection, new ones as well.
@@ -43,7 +45,8 @@ struct State {
     over: bool,
     /// Counts the times that all connections were closed.
     epoch: u64,
-    streams: Vec<TcpStream>,
+    /// Those that are still in use, and some that were lately.
+    streams: Vec<Weak<TcpStream>>,
 }
 
 impl Relay {
@@ -101,7 +104,9 @@ impl State {
     fn close_all(&mut self) {
         self.epoch += 1;
         for stream in self.streams.drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+            let _ = stream
+                .upgrade()
+                .map(|stream| stream.shutdown(Shutdown::Both));
         }
     }
 }
@@ -128,31 +133,34 @@ impl Shared {
     fn relay(self: &Arc<Self>, client: TcpStream, server: TcpStream) {
         let _ = client.set_nodelay(true);
         let _ = server.set_nodelay(true);
-        let (Ok(to_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else {
-            return;
-        };
+        let (client, server) = (Arc::new(client), Arc::new(server));
         let mut state = self.state.lock().unwrap();
         if state.mode == Mode::Refuse || state.over {
             return;
         }
         let epoch = state.epoch;
-        for stream in [&client, &server] {
-            state.streams.extend(stream.try_clone());
-        }
+        state.streams.retain(|stream| stream.strong_count() > 0);
+        state.streams.extend([&client, &server].map(Arc::downgrade));
         drop(state);
-        self.pump(epoch, Direction::Request, client, to_server);
-        self.pump(epoch, Direction::Answer, server, to_client);
+        self.pump(epoch, Direction::Request, &client, &server);
+        self.pump(epoch, Direction::Answer, &server, &client);
     }
 
     /// One thread reads and dates, another writes when it is time.
-    fn pump(self: &Arc<Self>, epoch: u64, way: Direction, from: TcpStream, to: TcpStream) {
+    fn pump(
+        self: &Arc<Self>,
+        epoch: u64,
+        way: Direction,
+        from: &Arc<TcpStream>,
+        to: &Arc<TcpStream>,
+    ) {
         let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || read(from, &sender));
-        let shared = Arc::clone(self);
-        thread::spawn(move || shared.write(epoch, way, &receiver, to));
+        let (shared, from, to) = (Arc::clone(self), Arc::clone(from), Arc::clone(to));
+        thread::spawn(move || read(&from, &sender));
+        thread::spawn(move || shared.write(epoch, way, &receiver, &to));
     }
 
-    fn write(&self, epoch: u64, way: Direction, chunks: &Receiver<Chunk>, mut to: TcpStream) {
+    fn write(&self, epoch: u64, way: Direction, chunks: &Receiver<Chunk>, mut to: &TcpStream) {
         for (read_at, bytes) in chunks {
             if !self.may_pass(epoch, way, read_at) || to.write_all(&bytes).is_err() {
                 return;
@@ -174,6 +182,7 @@ impl Shared {
             let wait = match state.mode {
                 Mode::Silent => None,
                 Mode::AnswersLost if way == Direction::Answer => None,
+                Mode::RequestsLost if way == Direction::Request => None,
                 Mode::Delay(delay) if way == Direction::Answer => {
                     Some((read_at + delay).since(clock::now()))
                 }
@@ -190,7 +199,7 @@ impl Shared {
 
 type Chunk = (Time, Vec<u8>);
 
-fn read(mut from: TcpStream, sender: &Sender<Chunk>) {
+fn read(mut from: &TcpStream, sender: &Sender<Chunk>) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         let chunk = (clock::now(), buffer[..length].to_vec());

@@ -50,24 +50,15 @@ impl Seen {
     fn record(&mut self, who: usize, asked_at: Time, response: &Response) {
         let answered_at = clock::now();
         self.answers += 1;
-        let election: Value = serde_json::from_str(&response.body).unwrap_or_default();
-        let token = election["fencing_token"].as_u64();
-        let is_leader = election["is_leader"] == true;
-        let agrees = is_leader == (response.status == 200)
-            && is_leader == token.is_some()
-            && is_leader == (election["state"] == "leader")
-            && election["valid_for_ms"].is_null();
-        if !agrees && self.nonsense.len() < 5 {
-            let answer = format!("{} {}", response.status, response.body);
-            self.nonsense.push(answer);
-        }
-        if let (200, Some(token)) = (response.status, token) {
-            self.claims.push(Claim {
+        match claimed(response) {
+            Err(nonsense) if self.nonsense.len() < 5 => self.nonsense.push(nonsense),
+            Ok(Some(token)) => self.claims.push(Claim {
                 who,
                 token,
                 asked_at,
                 answered_at,
-            });
+            }),
+            _ => {}
         }
         self.tell_of_the_first_answer();
     }
@@ -76,6 +67,22 @@ impl Seen {
         if let Some(answered) = self.answered.take() {
             let _ = answered.send(());
         }
+    }
+}
+
+/// The token that an answer on `probes` claims, if any; the answer, where it contradicts itself.
+pub fn claimed(response: &Response) -> Result<Option<u64>, String> {
+    let election: Value = serde_json::from_str(&response.body).unwrap_or_default();
+    let token = election["fencing_token"].as_u64();
+    let is_leader = election["is_leader"] == true;
+    let agrees = is_leader == (response.status == 200)
+        && is_leader == token.is_some()
+        && is_leader == (election["state"] == "leader")
+        && election["valid_for_ms"].is_null();
+    if agrees {
+        Ok(token)
+    } else {
+        Err(format!("{} {}", response.status, response.body))
     }
 }
 
