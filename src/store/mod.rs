@@ -7,7 +7,7 @@
 //! - **Join** obtains a lease of the given id and the configured ttl, and takes a place at the end of the
 //!   queue that hangs on it. The token of a place is greater than that of every place there ever was. The
 //!   time in [`Lease::sent_at`](crate::election::Lease) was read before the first request went out.
-//!   Where an answer is lost, the request is repeated so that it can't take effect twice.
+//!   Where an answer is lost, the join has failed, and the core has whatever came of it revoked.
 //! - A **lease** that nobody renews for its ttl goes away, and its place with it: not earlier than ttl after
 //!   the last renewal was received.
 //! - **KeepAlive** renews, and says so with the time at which it was *sent*. At most one is outstanding on a
@@ -18,7 +18,7 @@
 //!   does not exist any more.
 //! - **Observations** come without asking, in order of revision, and reflect every change of the queue's head and
 //!   of the own place. [`Event::Blind`] says that they have stopped for now.
-//! - Every operation but the observing ends within a retry_period or two, whatever the store does.
+//! - Every operation but the observing ends within two retry_periods or three, whatever the store does.
 
 pub mod etcd;
 pub mod file;

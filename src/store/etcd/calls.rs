@@ -26,8 +26,6 @@ pub(super) struct Calls {
     pub(super) ttl: Duration,
     /// How long to wait for an answer.
     pub(super) bound: Duration,
-    /// The same for joining, which takes a connection and two requests.
-    pub(super) join_bound: Duration,
 }
 
 /// An open stream of keepalives, with none outstanding.
@@ -44,11 +42,11 @@ impl Calls {
     /// Where an answer is lost, the core has the lease revoked, which undoes whatever came of it.
     pub(super) async fn join(&self, id: LeaseId) -> Event {
         let sent_at = clock::now();
-        let joined = self.within(self.join_bound, async |connection| {
-            let ttl = self.grant(connection, id).await?;
-            let token = self.enter(connection, id).await?;
-            Ok((ttl, token))
-        });
+        let joined = async {
+            let ttl = self.bounded(async |at| self.grant(at, id).await).await?;
+            let token = self.bounded(async |at| self.enter(at, id).await).await?;
+            Ok::<_, Failure>((ttl, token))
+        };
         match joined.await {
             Ok((ttl, token)) => Event::Joined(Lease {
                 id,
@@ -173,17 +171,9 @@ impl Calls {
         }
     }
 
+    /// Does something on the connection in use, within the bound, and keeps the books on the connection.
     async fn bounded<T>(
         &self,
-        call: impl AsyncFnOnce(&Connection) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        self.within(self.bound, call).await
-    }
-
-    /// Does something on the connection in use, within the bound, and keeps the books on the connection.
-    async fn within<T>(
-        &self,
-        bound: Duration,
         call: impl AsyncFnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let mut used = None;
@@ -198,7 +188,7 @@ impl Calls {
             }
             answer
         };
-        if let Ok(answer) = timeout(bound, attempt).await {
+        if let Ok(answer) = timeout(self.bound, attempt).await {
             if let Err(Failure::Refused(_)) = answer {
                 // Asking again soon would be refused again, at some cost to the store.
                 tokio::time::sleep(self.bound).await;

@@ -77,7 +77,6 @@ impl EtcdStore {
                 value: layout::value(candidate),
                 ttl: timing.ttl(),
                 bound: self.bound,
-                join_bound: timing.renew_deadline(),
             }),
             candidate: candidate.clone(),
             own: None,
