@@ -1,23 +1,66 @@
 //! The only owner of a core: waits, steps, acts.
 //!
-//! It decides nothing. What it guarantees is order: the core's view is published before any of its actions
-//! is carried out, and promises are read only after "not leader" is published.
+//! It decides nothing. What it guarantees is order, in [`take_in`]: the core's view is published before any of
+//! its actions is carried out, and promises are read only after "not leader" is published.
 
 use crate::clock::{self, Alarm};
-use crate::election::{Action, Election, Event, Time, Transition};
+use crate::election::{Action, Election, Event, Time, Transition, View};
 use crate::metrics::{KeepaliveResult, Recorder};
 use crate::status::{Command, ElectionStatus};
 use crate::store::Session;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// What a core's steps act on.
+pub trait Surroundings {
+    /// The time, by the clock that leases are measured with.
+    fn now(&self) -> Time;
+    /// Shows the core's view to whoever asks from now on.
+    fn publish(&mut self, view: View);
+    /// When the last promise given so far ends.
+    fn promised_until(&self) -> Time;
+    /// Begins a request to the store.
+    fn begin(&mut self, action: Action);
+    /// The role has changed.
+    fn report(&mut self, transition: &Transition);
+    /// This candidate leads, so long after the former leader was gone.
+    fn took_over(&mut self, after: Duration);
+}
+
+/// Has the core take in an event, and carries out what it says.
+pub fn take_in(election: &mut Election, event: Event, surroundings: &mut impl Surroundings) {
+    let mut next = Some(event);
+    while let Some(event) = next.take() {
+        let actions = election.step(surroundings.now(), event);
+        surroundings.publish(election.view());
+        for action in actions {
+            match action {
+                Action::CollectPromises => {
+                    next = Some(Event::Promised(surroundings.promised_until()));
+                }
+                Action::Report(transition) => surroundings.report(&transition),
+                Action::TookOver(after) => surroundings.took_over(after),
+                Action::Join(_) | Action::KeepAlive(_) | Action::Verify(_) | Action::Release(_) => {
+                    surroundings.begin(action);
+                }
+            }
+        }
+    }
+}
 
 /// One election of one candidate, driven until it is stopped.
 pub struct Driver {
     election: Election,
+    sidecar: Sidecar,
+    commands: mpsc::Receiver<Command>,
+}
+
+/// What surrounds a core in a sidecar.
+struct Sidecar {
     session: Box<dyn Session>,
     status: Arc<ElectionStatus>,
     recorder: Recorder,
-    commands: mpsc::Receiver<Command>,
     keepalive_began: Time,
 }
 
@@ -30,13 +73,16 @@ impl Driver {
         recorder: Recorder,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
-        Driver {
-            election,
+        let sidecar = Sidecar {
             session,
             status,
             recorder,
-            commands,
             keepalive_began: Time::ORIGIN,
+        };
+        Driver {
+            election,
+            sidecar,
+            commands,
         }
     }
 
@@ -49,7 +95,7 @@ impl Driver {
                 biased;
                 // The store comes before whoever asks: a flood of requests delays no keepalive.
                 () = alarm.wait_until(timeout) => self.take_in(Event::Tick),
-                event = self.session.next() => self.take_in(event),
+                event = self.sidecar.session.next() => self.take_in(event),
                 command = self.commands.recv() => match command {
                     Some(command) => self.obey(command),
                     None => self.take_in(Event::Shutdown),
@@ -80,32 +126,13 @@ impl Driver {
     }
 
     fn take_in(&mut self, event: Event) {
-        let mut next = Some(event);
-        while let Some(event) = next.take() {
-            let now = clock::now();
-            self.count(&event, now);
-            let actions = self.election.step(now, event);
-            self.status.publish(self.election.view(), clock::date());
-            for action in actions {
-                match action {
-                    Action::CollectPromises => {
-                        next = Some(Event::Promised(self.status.promised_until()));
-                    }
-                    Action::Report(transition) => self.report(&transition),
-                    Action::TookOver(after) => self.recorder.took_over(after),
-                    Action::KeepAlive(_) => {
-                        self.keepalive_began = clock::now();
-                        self.session.begin(action);
-                    }
-                    Action::Join(_) | Action::Verify(_) | Action::Release(_) => {
-                        self.session.begin(action);
-                    }
-                }
-            }
-        }
+        self.sidecar.count(&event);
+        take_in(&mut self.election, event, &mut self.sidecar);
     }
+}
 
-    fn count(&self, event: &Event, now: Time) {
+impl Sidecar {
+    fn count(&self, event: &Event) {
         let result = match event {
             Event::KeptAlive { .. } => KeepaliveResult::Ok,
             Event::KeepAliveFailed(_) => KeepaliveResult::Failed,
@@ -113,20 +140,49 @@ impl Driver {
             _ => return,
         };
         self.recorder
-            .keepalive(result, now.since(self.keepalive_began));
+            .keepalive(result, clock::now().since(self.keepalive_began));
+    }
+}
+
+impl Surroundings for Sidecar {
+    fn now(&self) -> Time {
+        clock::now()
     }
 
-    fn report(&self, transition: &Transition) {
+    fn publish(&mut self, view: View) {
+        self.status.publish(view, clock::date());
+    }
+
+    fn promised_until(&self) -> Time {
+        self.status.promised_until()
+    }
+
+    fn begin(&mut self, action: Action) {
+        if matches!(action, Action::KeepAlive(_)) {
+            self.keepalive_began = clock::now();
+        }
+        self.session.begin(action);
+    }
+
+    fn report(&mut self, transition: &Transition) {
         self.recorder.transition(transition);
-        let view = self.election.view();
+        let snapshot = self.status.snapshot();
         tracing::info!(
             election = self.status.name(),
             from = transition.from.as_str(),
             to = transition.to.as_str(),
             reason = transition.reason.as_str(),
-            fencing_token = view.role.claim().map(|claim| claim.token),
-            leader = view.holder.as_ref().map(|holder| holder.id.as_str()),
+            fencing_token = snapshot.view.role.claim().map(|claim| claim.token),
+            leader = snapshot
+                .view
+                .holder
+                .as_ref()
+                .map(|holder| holder.id.as_str()),
             "transition"
         );
+    }
+
+    fn took_over(&mut self, after: Duration) {
+        self.recorder.took_over(after);
     }
 }

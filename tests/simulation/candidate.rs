@@ -1,11 +1,13 @@
-//! A candidate: the core that ships, and what its driver and an adapter do around it, on a clock of its own.
+//! A candidate: the core and the driver's steps that ship, and what an adapter does around them, on a clock of
+//! its own.
 
 use crate::world::{Delivery, Network};
 use std::collections::VecDeque;
 use std::time::Duration;
+use tenure::driver::{self, Surroundings};
 use tenure::election::{
     Action, Election, Event, Lease, LeaseId, Observation, Role, ShutdownWait, Standing, Time,
-    Timing, Token, View,
+    Timing, Token, Transition, View,
 };
 
 /// A request on its way to the store.
@@ -270,39 +272,21 @@ impl Candidate {
         self.take_in(now, Event::Blind, network);
     }
 
-    /// What the driver does: step, publish, act.
+    /// By the driver that ships.
     pub(crate) fn take_in(&mut self, now: Time, event: Event, network: &mut Network) {
-        let mut next = Some(event);
-        while let Some(event) = next.take() {
-            let Some(core) = &mut self.core else {
-                return;
-            };
-            let actions = core.step(now, event);
-            self.view = core.view();
-            if core.is_stopped() {
-                self.crash();
-                return;
-            }
-            for action in actions {
-                match action {
-                    Action::CollectPromises => next = Some(Event::Promised(self.promised_until)),
-                    Action::Join(lease) => {
-                        self.own = Some(lease);
-                        self.call = Some(self.send(now, Request::Grant(lease), network));
-                    }
-                    Action::Verify(lease) => {
-                        self.call = Some(self.send(now, Request::Verify(lease), network));
-                    }
-                    Action::Release(lease) => {
-                        self.keepalive = None;
-                        self.call = Some(self.send(now, Request::Revoke(lease), network));
-                    }
-                    Action::KeepAlive(lease) => {
-                        self.keepalive = Some(self.send(now, Request::KeepAlive(lease), network));
-                    }
-                    Action::Report(_) | Action::TookOver(_) => {}
-                }
-            }
+        let Some(mut core) = self.core.take() else {
+            return;
+        };
+        let mut surroundings = Simulated {
+            candidate: self,
+            now,
+            network,
+        };
+        driver::take_in(&mut core, event, &mut surroundings);
+        if core.is_stopped() {
+            self.crash();
+        } else {
+            self.core = Some(core);
         }
     }
 
@@ -321,4 +305,51 @@ impl Candidate {
             deadline: now + self.timing.retry_period(),
         }
     }
+}
+
+/// What surrounds a core in the simulation.
+struct Simulated<'a> {
+    candidate: &'a mut Candidate,
+    now: Time,
+    network: &'a mut Network,
+}
+
+impl Surroundings for Simulated<'_> {
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn publish(&mut self, view: View) {
+        self.candidate.view = view;
+    }
+
+    fn promised_until(&self) -> Time {
+        self.candidate.promised_until
+    }
+
+    fn begin(&mut self, action: Action) {
+        let (request, is_keepalive) = match action {
+            Action::Join(lease) => {
+                self.candidate.own = Some(lease);
+                (Request::Grant(lease), false)
+            }
+            Action::Verify(lease) => (Request::Verify(lease), false),
+            Action::Release(lease) => {
+                self.candidate.keepalive = None;
+                (Request::Revoke(lease), false)
+            }
+            Action::KeepAlive(lease) => (Request::KeepAlive(lease), true),
+            action => panic!("{action:?} is no request"),
+        };
+        let sent = self.candidate.send(self.now, request, self.network);
+        if is_keepalive {
+            self.candidate.keepalive = Some(sent);
+        } else {
+            self.candidate.call = Some(sent);
+        }
+    }
+
+    fn report(&mut self, _: &Transition) {}
+
+    fn took_over(&mut self, _: Duration) {}
 }
