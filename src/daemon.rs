@@ -168,10 +168,11 @@ impl Elections {
         let members = board
             .elections
             .iter()
+            .zip(metrics.recorders())
             .zip(receivers)
-            .map(|(handle, commands)| Member {
+            .map(|((handle, recorder), commands)| Member {
                 status: Arc::clone(&handle.status),
-                recorder: metrics.recorder(handle.status.name()),
+                recorder,
                 commands,
             })
             .collect();

@@ -79,15 +79,22 @@ pub(super) fn family(name: &str, help: &str, metrics: Vec<Metric>) -> MetricFami
 
 /// One gauge, with its labels.
 pub(super) fn gauge(labels: &[(&str, &str)], value: f64) -> Metric {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    let mut metric = labelled(labels);
+    metric.set_gauge(gauge);
+    metric
+}
+
+/// A metric that has no value yet.
+pub(super) fn labelled(labels: &[(&str, &str)]) -> Metric {
     let pairs = labels.iter().map(|(name, value)| {
         let mut pair = LabelPair::default();
         pair.set_name((*name).to_owned());
         pair.set_value((*value).to_owned());
         pair
     });
-    let mut gauge = Gauge::default();
-    gauge.set_value(value);
-    let mut metric = Metric::from_gauge(gauge);
+    let mut metric = Metric::default();
     metric.set_label(pairs.collect());
     metric
 }

@@ -4,40 +4,20 @@
 //! never waits for a scrape. Whatever depends on the clock is not stored at all: a scrape computes it from
 //! the published snapshots and the time, so that it is right even at the first scrape after a freeze.
 
+mod counters;
 mod gauges;
 mod process;
 
-use crate::election::{Reason, RoleName, Time, Transition};
+pub use counters::KeepaliveResult;
+
+use crate::election::{Time, Transition};
 use crate::status::Board;
+use counters::Counters;
 use prometheus::core::Collector;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, TextEncoder};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-
-/// How a keepalive ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeepaliveResult {
-    /// Answered: the lease is renewed.
-    Ok,
-    /// Not answered in time, or the connection failed; the lease may live.
-    Failed,
-    /// The store said that there is no such lease.
-    Gone,
-}
-
-impl KeepaliveResult {
-    const ALL: [KeepaliveResult; 3] = [Self::Ok, Self::Failed, Self::Gone];
-
-    /// As in the label `result`.
-    fn as_str(self) -> &'static str {
-        match self {
-            KeepaliveResult::Ok => "ok",
-            KeepaliveResult::Failed => "failed",
-            KeepaliveResult::Gone => "gone",
-        }
-    }
-}
 
 /// Everything that a scrape shows.
 #[derive(Debug)]
@@ -46,12 +26,12 @@ pub struct Metrics {
     version: &'static str,
     /// When the process started, in seconds since 1970, if the kernel says so.
     started: Option<f64>,
-    registry: Registry,
-    transitions: IntCounterVec,
-    step_downs: IntCounterVec,
-    keepalives: IntCounterVec,
+    /// In the board's order.
+    counters: Vec<Arc<Counters>>,
     keepalive_duration: HistogramVec,
     takeover_duration: HistogramVec,
+    /// How long the last scrape was, in bytes.
+    length: AtomicUsize,
 }
 
 impl Metrics {
@@ -60,37 +40,33 @@ impl Metrics {
     /// # Errors
     /// Where the library refuses a name, which no input can cause.
     pub fn new(board: Board, version: &'static str) -> prometheus::Result<Self> {
-        let registry = Registry::new();
         let metrics = Metrics {
-            transitions: counter(&registry, &TRANSITIONS)?,
-            step_downs: counter(&registry, &STEP_DOWNS)?,
-            keepalives: counter(&registry, &KEEPALIVES)?,
-            keepalive_duration: histogram(&registry, &KEEPALIVE_DURATION)?,
-            takeover_duration: histogram(&registry, &TAKEOVER_DURATION)?,
+            counters: board.elections.iter().map(|_| Arc::default()).collect(),
+            keepalive_duration: histogram(&KEEPALIVE_DURATION)?,
+            takeover_duration: histogram(&TAKEOVER_DURATION)?,
             started: process::started(),
-            registry,
             board,
             version,
+            length: AtomicUsize::new(0),
         };
-        for handle in &metrics.board.elections {
-            // A series exists from the first time that it is asked for.
-            drop(metrics.recorder(handle.status.name()));
-        }
+        // A histogram exists from the first time that it is asked for.
+        metrics.recorders().for_each(drop);
         Ok(metrics)
     }
 
-    /// What the driver of `election` counts with.
-    pub fn recorder(&self, election: &str) -> Recorder {
-        let labelled = |vec: &IntCounterVec, value| vec.with_label_values(&[election, value]);
-        Recorder {
-            transitions: ROLES.map(|to| (to, labelled(&self.transitions, to.as_str()))),
-            step_downs: Reason::STEP_DOWNS
-                .map(|reason| (reason, labelled(&self.step_downs, reason.as_str()))),
-            keepalives: KeepaliveResult::ALL
-                .map(|result| (result, labelled(&self.keepalives, result.as_str()))),
+    /// What the drivers count with, in the board's order.
+    pub fn recorders(&self) -> impl Iterator<Item = Recorder> {
+        self.elections().map(|(election, counters)| Recorder {
+            counters: Arc::clone(counters),
             keepalive_duration: self.keepalive_duration.with_label_values(&[election]),
             takeover_duration: self.takeover_duration.with_label_values(&[election]),
-        }
+        })
+    }
+
+    fn elections(&self) -> impl Iterator<Item = (&str, &Arc<Counters>)> {
+        let handles = self.board.elections.iter();
+        let names = handles.map(|handle| handle.status.name());
+        names.zip(&self.counters)
     }
 
     /// The text that Prometheus reads, as of `now`.
@@ -98,20 +74,24 @@ impl Metrics {
     /// # Errors
     /// Where the library refuses to encode, which no input can cause.
     pub fn scrape(&self, now: Time) -> prometheus::Result<String> {
-        let mut families = self.registry.gather();
-        families.extend(gauges::of(&self.board, self.version, now));
-        families.extend(process::families(self.started));
-        families.sort_by(|a, b| a.name().cmp(b.name()));
-        TextEncoder::new().encode_to_string(&families)
+        let mut text = String::with_capacity(self.length.load(Ordering::Relaxed));
+        let encoder = TextEncoder::new();
+        // One part after the other: what they are made of takes more memory than the text.
+        encoder.encode_utf8(&gauges::of(&self.board, self.version, now), &mut text)?;
+        let counters = self.elections().map(|(name, counters)| (name, &**counters));
+        encoder.encode_utf8(&counters::of(counters), &mut text)?;
+        encoder.encode_utf8(&self.keepalive_duration.collect(), &mut text)?;
+        encoder.encode_utf8(&self.takeover_duration.collect(), &mut text)?;
+        encoder.encode_utf8(&process::families(self.started), &mut text)?;
+        self.length.store(text.len(), Ordering::Relaxed);
+        Ok(text)
     }
 }
 
 /// Counts what happens to one election.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    transitions: [(RoleName, IntCounter); ROLES.len()],
-    step_downs: [(Reason, IntCounter); Reason::STEP_DOWNS.len()],
-    keepalives: [(KeepaliveResult, IntCounter); KeepaliveResult::ALL.len()],
+    counters: Arc<Counters>,
     keepalive_duration: Histogram,
     takeover_duration: Histogram,
 }
@@ -119,15 +99,12 @@ pub struct Recorder {
 impl Recorder {
     /// A role has changed.
     pub fn transition(&self, transition: &Transition) {
-        count(&self.transitions, transition.to);
-        if transition.from == RoleName::Leader {
-            count(&self.step_downs, transition.reason);
-        }
+        self.counters.transition(transition);
     }
 
     /// A keepalive ended, so long after it was sent.
     pub fn keepalive(&self, result: KeepaliveResult, duration: Duration) {
-        count(&self.keepalives, result);
+        self.counters.keepalive(result);
         self.keepalive_duration.observe(duration.as_secs_f64());
     }
 
@@ -137,40 +114,9 @@ impl Recorder {
     }
 }
 
-fn count<K: PartialEq>(counters: &[(K, IntCounter)], key: K) {
-    if let Some((_, counter)) = counters.iter().find(|(k, _)| *k == key) {
-        counter.inc();
-    }
-}
-
-const ROLES: [RoleName; 5] = [
-    RoleName::Starting,
-    RoleName::Follower,
-    RoleName::Leader,
-    RoleName::SteppingDown,
-    RoleName::Stopped,
-];
-
-/// The name, the help, and the labels.
-type CounterSpec = (&'static str, &'static str, &'static [&'static str]);
 /// The name, the help, and the upper bounds of the buckets in seconds.
 type HistogramSpec = (&'static str, &'static str, &'static [f64]);
 
-const TRANSITIONS: CounterSpec = (
-    "tenure_transitions_total",
-    "Changes of this candidate's state, by the new state.",
-    &["election", "to"],
-);
-const STEP_DOWNS: CounterSpec = (
-    "tenure_step_downs_total",
-    "Ends of this candidate's leadership, by reason.",
-    &["election", "reason"],
-);
-const KEEPALIVES: CounterSpec = (
-    "tenure_keepalives_total",
-    "Keepalives sent, by result.",
-    &["election", "result"],
-);
 const KEEPALIVE_DURATION: HistogramSpec = (
     "tenure_keepalive_duration_seconds",
     "From sending a keepalive to its answer, or to giving up on it.",
@@ -186,23 +132,10 @@ const TAKEOVER_DURATION: HistogramSpec = (
     ],
 );
 
-fn counter(registry: &Registry, spec: &CounterSpec) -> prometheus::Result<IntCounterVec> {
-    let (name, help, labels) = spec;
-    register(
-        registry,
-        IntCounterVec::new(Opts::new(*name, *help), labels)?,
-    )
-}
-
-fn histogram(registry: &Registry, spec: &HistogramSpec) -> prometheus::Result<HistogramVec> {
+fn histogram(spec: &HistogramSpec) -> prometheus::Result<HistogramVec> {
     let (name, help, buckets) = spec;
     let opts = HistogramOpts::new(*name, *help).buckets(buckets.to_vec());
-    register(registry, HistogramVec::new(opts, &["election"])?)
-}
-
-fn register<C: Collector + Clone + 'static>(registry: &Registry, c: C) -> prometheus::Result<C> {
-    registry.register(Box::new(c.clone()))?;
-    Ok(c)
+    HistogramVec::new(opts, &["election"])
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //!
 //! What can't be read is left out: a scrape without it is better than none.
 
+use super::counters;
 use super::gauges::{family, gauge};
-use prometheus::proto::{Counter, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Counter, Metric, MetricFamily};
 use rustix::process::{Resource, getrlimit};
 use std::fs;
 
@@ -32,9 +33,7 @@ pub(super) fn families(started: Option<f64>) -> Vec<MetricFamily> {
         let mut metric = Metric::default();
         metric.set_counter(counter);
         let help = "User and system CPU time spent.";
-        let mut family = family("process_cpu_seconds_total", help, vec![metric]);
-        family.set_field_type(MetricType::COUNTER);
-        family
+        counters::family("process_cpu_seconds_total", help, vec![metric])
     });
     let single = |name, help, value: Option<f64>| {
         value.map(|value| family(name, help, vec![gauge(&[], value)]))

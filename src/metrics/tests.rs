@@ -1,5 +1,5 @@
 use super::*;
-use crate::election::{Candidate, Claim, Role, View};
+use crate::election::{Candidate, Claim, Reason, Role, RoleName, View};
 use crate::status::{ElectionHandle, ElectionStatus};
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -111,7 +111,7 @@ fn leadership_is_shown_until_the_claim_ends_and_not_at_its_end_although_nothing_
 #[test]
 fn only_a_change_from_leader_counts_as_a_step_down() {
     let (metrics, _) = metrics(&["payments"]);
-    let recorder = metrics.recorder("payments");
+    let recorder = metrics.recorders().next().unwrap();
     for (from, to, reason) in [
         (RoleName::Starting, RoleName::Leader, Reason::Elected),
         (RoleName::Leader, RoleName::SteppingDown, Reason::Shutdown),
@@ -133,7 +133,7 @@ fn only_a_change_from_leader_counts_as_a_step_down() {
 #[test]
 fn keepalives_and_takeovers_are_counted_and_timed() {
     let (metrics, _) = metrics(&["payments"]);
-    let recorder = metrics.recorder("payments");
+    let recorder = metrics.recorders().next().unwrap();
     recorder.keepalive(KeepaliveResult::Gone, Duration::from_micros(300));
     recorder.took_over(Duration::from_secs(20));
     let text = metrics.scrape(BEFORE_END).unwrap();
