@@ -10,8 +10,11 @@ use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
     timerfd_create, timerfd_settime,
 };
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 use tokio::net::unix::pipe;
 
@@ -32,47 +35,74 @@ pub fn date() -> SystemTime {
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Waits for a [`Time`], also across a sleep of the host.
+/// Times that are waited for, on one timer of the kernel. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Alarms(Arc<Shared>);
+
 #[derive(Debug)]
-pub struct Alarm {
+struct Shared {
     /// A timerfd. It is read and awaited as a pipe is, and so tokio's safe type for pipes serves.
     timer: pipe::Receiver,
-    set_to: Option<Time>,
+    waiting: Mutex<Waiting>,
 }
 
-impl Alarm {
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Whom to wake when. The number tells apart who waits for the same time.
+    wakers: BTreeMap<(Time, u64), Waker>,
+    /// What the timer is set to. It may go off before anybody waits for it, and then is set anew.
+    set_to: Option<Time>,
+    alarms: u64,
+}
+
+impl Alarms {
+    /// Starts a task that looks after the timer. To be called within a tokio runtime with I/O.
+    ///
     /// # Errors
-    /// Where the process has no file descriptor left, or outside of a tokio runtime with I/O.
-    pub fn new() -> io::Result<Self> {
+    /// Where the process has no file descriptor left.
+    pub fn start() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
-        Ok(Alarm {
+        let shared = Arc::new(Shared {
             timer: pipe::Receiver::from_owned_fd_unchecked(timer)?,
-            set_to: None,
-        })
+            waiting: Mutex::default(),
+        });
+        tokio::spawn(Arc::clone(&shared).wake_in_time());
+        Ok(Alarms(shared))
     }
 
-    /// Returns when `time` has come; never, where there is none. Dropping the future loses nothing.
-    pub async fn wait_until(&mut self, time: Option<Time>) {
-        let Some(time) = time else {
-            return std::future::pending().await;
-        };
-        while now() < time {
-            if self.set_to != Some(time) {
-                self.set(time);
-            }
-            let expiry = self.timer.readable().await;
-            if expiry.is_err() {
-                // Only where the runtime is shutting down: nobody is left to be woken.
-                return std::future::pending().await;
-            }
+    /// Another alarm on this timer.
+    pub fn alarm(&self) -> Alarm {
+        let mut waiting = self.0.waiting();
+        waiting.alarms += 1;
+        Alarm {
+            number: waiting.alarms,
+            shared: Arc::clone(&self.0),
+        }
+    }
+}
+
+impl Shared {
+    async fn wake_in_time(self: Arc<Self>) {
+        // An error comes only where the runtime is shutting down: nobody is left to be woken.
+        while self.timer.readable().await.is_ok() {
             // Reading rearms the wait. Where there is nothing to read, it was woken for nothing.
             let _ = self.timer.try_read(&mut [0; 8]);
-            self.set_to = None;
+            let mut waiting = self.waiting();
+            let now = now();
+            while let Some(first) = waiting.wakers.first_entry()
+                && first.key().0 <= now
+            {
+                first.remove().wake();
+            }
+            waiting.set_to = None;
+            if let Some((&(time, _), _)) = waiting.wakers.first_key_value() {
+                self.set(&mut waiting, time);
+            }
         }
     }
 
-    fn set(&mut self, time: Time) {
+    fn set(&self, waiting: &mut Waiting, time: Time) {
         // Setting a timer forgets an expiry that nobody has read.
         let nanos = time.as_nanos().max(1);
         let spec = Itimerspec {
@@ -81,7 +111,56 @@ impl Alarm {
         };
         let result = timerfd_settime(self.timer.as_fd(), TimerfdTimerFlags::ABSTIME, &spec);
         debug_assert!(result.is_ok(), "{result:?}");
-        self.set_to = Some(time);
+        waiting.set_to = Some(time);
+    }
+
+    /// Nobody panics while holding it.
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for a [`Time`], also across a sleep of the host.
+#[derive(Debug)]
+pub struct Alarm {
+    number: u64,
+    shared: Arc<Shared>,
+}
+
+impl Alarm {
+    /// Returns when `time` has come; never, where there is none. Dropping the future loses nothing.
+    pub async fn wait_until(&mut self, time: Option<Time>) {
+        let Some(time) = time else {
+            return std::future::pending().await;
+        };
+        let _registered = Registered { alarm: self, time };
+        std::future::poll_fn(|context| self.poll(time, context)).await;
+    }
+
+    fn poll(&self, time: Time, context: &Context<'_>) -> Poll<()> {
+        if now() >= time {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.shared.waiting();
+        let waker = context.waker().clone();
+        waiting.wakers.insert((time, self.number), waker);
+        if waiting.set_to.is_none_or(|set_to| time < set_to) {
+            self.shared.set(&mut waiting, time);
+        }
+        Poll::Pending
+    }
+}
+
+/// An alarm that somebody waits for. Dropped, nobody does any more.
+struct Registered<'a> {
+    alarm: &'a Alarm,
+    time: Time,
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.alarm.shared.waiting();
+        waiting.wakers.remove(&(self.time, self.alarm.number));
     }
 }
 
@@ -108,7 +187,7 @@ mod tests {
     #[test]
     fn an_alarm_goes_off_at_its_time_and_not_before() {
         alarm_test(async {
-            let mut alarm = Alarm::new().unwrap();
+            let mut alarm = Alarms::start().unwrap().alarm();
             for _ in 0..3 {
                 let time = now() + Duration::from_millis(5);
                 alarm.wait_until(Some(time)).await;
@@ -120,7 +199,7 @@ mod tests {
     #[test]
     fn an_alarm_that_was_dropped_while_waiting_can_be_set_anew() {
         alarm_test(async {
-            let mut alarm = Alarm::new().unwrap();
+            let mut alarm = Alarms::start().unwrap().alarm();
             let late = now() + Duration::from_secs(3600);
             let soon = now() + Duration::from_millis(5);
             tokio::select! {
@@ -134,9 +213,46 @@ mod tests {
     }
 
     #[test]
+    fn alarms_on_one_timer_go_off_each_at_its_time() {
+        alarm_test(async {
+            let alarms = Alarms::start().unwrap();
+            let begin = now();
+            let mut waits = tokio::task::JoinSet::new();
+            for millis in [30, 10, 20, 10] {
+                let mut alarm = alarms.alarm();
+                let time = begin + Duration::from_millis(millis);
+                waits.spawn(async move {
+                    alarm.wait_until(Some(time)).await;
+                    assert!(now() >= time);
+                    time
+                });
+            }
+            let mut order = Vec::new();
+            while let Some(time) = waits.join_next().await {
+                order.push(time.unwrap());
+            }
+            assert!(order.is_sorted(), "{order:?}");
+        });
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_wait_that_was_dropped() {
+        alarm_test(async {
+            let alarms = Alarms::start().unwrap();
+            let mut alarm = alarms.alarm();
+            tokio::select! {
+                biased;
+                () = alarm.wait_until(Some(now() + Duration::from_secs(3600))) => panic!("an hour has not passed"),
+                () = std::future::ready(()) => {}
+            }
+            assert!(alarms.0.waiting().wakers.is_empty());
+        });
+    }
+
+    #[test]
     fn a_time_that_has_passed_is_not_waited_for() {
         alarm_test(async {
-            let mut alarm = Alarm::new().unwrap();
+            let mut alarm = Alarms::start().unwrap().alarm();
             alarm.wait_until(Some(Time::ORIGIN)).await;
         });
     }

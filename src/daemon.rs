@@ -3,7 +3,7 @@
 //! Two threads do the work. The elections have one to themselves, so that no flood of requests delays a
 //! keepalive; HTTP and signals have the other, which is the one that called [`run`].
 
-use crate::clock::{self, Alarm};
+use crate::clock::{self, Alarms};
 use crate::config::{Config, StoreConfig};
 use crate::driver::Driver;
 use crate::election::{Candidate, Election, Timing};
@@ -207,9 +207,11 @@ impl Elections {
             candidate,
             ..
         } = &self.config;
+        let alarms = system("making a timer", Alarms::start())?;
+        let names = self.config.elections.iter().map(String::as_str);
+        let sessions = self.store.sessions(names, candidate, timing);
         let mut drivers = JoinSet::new();
-        for member in self.members {
-            let session = self.store.session(member.status.name(), candidate, timing);
+        for (member, session) in self.members.into_iter().zip(sessions) {
             let driver = Driver::new(
                 Election::new(*timing, *shutdown_wait, random()),
                 session,
@@ -217,8 +219,7 @@ impl Elections {
                 member.recorder,
                 member.commands,
             );
-            let alarm = system("making a timer", Alarm::new())?;
-            drivers.spawn(driver.run(alarm));
+            drivers.spawn(driver.run(alarms.alarm()));
         }
         drivers.join_all().await;
         Ok(())
@@ -251,12 +252,22 @@ impl OpenStore {
         }
     }
 
-    fn session(&self, election: &str, candidate: &Candidate, timing: &Timing) -> Box<dyn Session> {
+    fn sessions<'a>(
+        &self,
+        elections: impl Iterator<Item = &'a str>,
+        candidate: &Candidate,
+        timing: &Timing,
+    ) -> Vec<Box<dyn Session>> {
         match self {
-            OpenStore::Etcd(store) => Box::new(store.session(election, candidate, timing)),
-            OpenStore::File(store) => Box::new(store.session(election, candidate, timing)),
+            OpenStore::Etcd(store) => boxed(store.sessions(elections, candidate, timing)),
+            OpenStore::File(store) => boxed(store.sessions(elections, candidate, timing)),
         }
     }
+}
+
+fn boxed<S: Session + 'static>(sessions: Vec<S>) -> Vec<Box<dyn Session>> {
+    let boxed = sessions.into_iter().map(|session| Box::new(session) as _);
+    boxed.collect()
 }
 
 fn listen(key: &str, address: SocketAddr) -> Result<TcpListener, RunError> {

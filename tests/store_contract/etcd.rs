@@ -32,7 +32,10 @@ impl Bench for EtcdBench {
     }
 
     fn session(&self, candidate: &Candidate) -> Box<dyn Session> {
-        Box::new(self.store.session("contract", candidate, &self.timing()))
+        let sessions = self
+            .store
+            .sessions(["contract"], candidate, &self.timing());
+        Box::new(sessions.into_iter().next().unwrap())
     }
 
     async fn restart(&mut self) {
@@ -72,7 +75,8 @@ fn an_answer_that_comes_after_its_bound_is_never_taken_for_that_of_a_newer_keepa
             id: "a".to_owned(),
             advertise: None,
         };
-        let session = store.session("contract", &candidate, &timing);
+        let sessions = store.sessions(["contract"], &candidate, &timing);
+        let session = sessions.into_iter().next().unwrap();
         let mut a = Peer::with(Box::new(session), timing);
         let lease = a.join().await;
         assert!(matches!(

@@ -27,7 +27,10 @@ impl Bench for FileBench {
     }
 
     fn session(&self, candidate: &Candidate) -> Box<dyn Session> {
-        Box::new(self.store.session("contract", candidate, &self.timing()))
+        let sessions = self
+            .store
+            .sessions(["contract"], candidate, &self.timing());
+        Box::new(sessions.into_iter().next().unwrap())
     }
 
     async fn restart(&mut self) {

@@ -1,7 +1,7 @@
 //! A candidate of the suite: asks a session, and remembers what it saw.
 
 use crate::suite::{Bench, NEVER};
-use tenure::clock::{self, Alarm};
+use tenure::clock::{self, Alarms};
 use tenure::election::{
     Action, Candidate, Event, Lease, LeaseId, Observation, Standing, Time, Timing,
 };
@@ -107,7 +107,7 @@ impl Peer {
     /// Renews until `time`; the last renewal was sent at the returned time.
     pub(crate) async fn stay_until(&mut self, lease: &Lease, time: Time) -> Time {
         let mut last = lease.sent_at;
-        let mut alarm = Alarm::new().unwrap();
+        let mut alarm = Alarms::start().unwrap().alarm();
         while clock::now() < time {
             let due = last + self.timing.retry_period();
             alarm.wait_until(Some(due.min(time))).await;

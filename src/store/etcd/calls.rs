@@ -1,14 +1,15 @@
-//! The requests of one candidate, each bounded in time.
+//! The requests of one candidate in one election.
 
-use super::connections::{Connection, Connections};
+use super::connections::Connection;
 use super::error::Failure;
+use super::keepalives::KeepAlives;
 use super::layout;
-use super::observer::header_revision;
+use super::requests::Requests;
 use crate::clock;
 use crate::election::{Event, Lease, LeaseId, Standing, Token};
 use etcd_client::{
-    Compare, CompareOp, GetOptions, LeaseGrantOptions, LeaseKeepAliveStream, LeaseKeeper,
-    PutOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse,
+    Compare, CompareOp, GetOptions, LeaseGrantOptions, PutOptions, SortOrder, SortTarget, Txn,
+    TxnOp, TxnOpResponse,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,23 +18,14 @@ use tokio::time::timeout;
 /// What every request needs to know.
 #[derive(Debug)]
 pub(super) struct Calls {
-    pub(super) connections: Arc<Connections>,
+    pub(super) requests: Arc<Requests>,
+    pub(super) keepalives: Arc<KeepAlives>,
     /// The prefix of the election's keys.
     pub(super) prefix: String,
     /// What this candidate's key holds.
     pub(super) value: String,
     /// What to ask for.
     pub(super) ttl: Duration,
-    /// How long to wait for an answer.
-    pub(super) bound: Duration,
-}
-
-/// An open stream of keepalives, with none outstanding.
-#[derive(Debug)]
-pub(super) struct KeepAlives {
-    keeper: LeaseKeeper,
-    answers: LeaseKeepAliveStream,
-    connection: Connection,
 }
 
 impl Calls {
@@ -43,8 +35,14 @@ impl Calls {
     pub(super) async fn join(&self, id: LeaseId) -> Event {
         let sent_at = clock::now();
         let joined = async {
-            let ttl = self.bounded(async |at| self.grant(at, id).await).await?;
-            let token = self.bounded(async |at| self.enter(at, id).await).await?;
+            let ttl = self
+                .requests
+                .in_turn(async |at| self.grant(at, id).await)
+                .await?;
+            let token = self
+                .requests
+                .in_turn(async |at| self.enter(at, id).await)
+                .await?;
             Ok::<_, Failure>((ttl, token))
         };
         match joined.await {
@@ -65,7 +63,7 @@ impl Calls {
     async fn grant(&self, connection: &Connection, id: LeaseId) -> Result<Duration, Failure> {
         let options = LeaseGrantOptions::new().with_id(layout::lease_number(id));
         let seconds = whole_seconds(self.ttl);
-        let mut client = connection.client.lease_client();
+        let mut client = connection.client().lease_client();
         let granted = client.grant(seconds, Some(options)).await?.ttl();
         if granted != seconds {
             tracing::debug!(
@@ -74,7 +72,7 @@ impl Calls {
                 "etcd granted another ttl, in seconds"
             );
         }
-        Ok(seconds_of(granted))
+        Ok(layout::seconds(granted))
     }
 
     async fn enter(&self, connection: &Connection, id: LeaseId) -> Result<Token, Failure> {
@@ -84,7 +82,7 @@ impl Calls {
             .when([Compare::create_revision(key.as_str(), CompareOp::Equal, 0)])
             .and_then([TxnOp::put(key.as_str(), self.value.as_str(), Some(lease))])
             .or_else([TxnOp::get(key.as_str(), None)]);
-        let mut client = connection.client.kv_client();
+        let mut client = connection.client().kv_client();
         let response = client.txn(txn).await?;
         if response.succeeded() {
             return header_revision(response.header());
@@ -102,43 +100,31 @@ impl Calls {
         ))
     }
 
-    /// Renews the lease, on the open stream if it is of the connection in use. Returns a stream only if
-    /// nothing is outstanding on it: a late answer would be taken for that of a newer keepalive.
-    pub(super) async fn keep_alive(
-        &self,
-        id: LeaseId,
-        granted: Duration,
-        open: Option<KeepAlives>,
-    ) -> (Event, Option<KeepAlives>) {
+    /// Renews the lease.
+    pub(super) async fn keep_alive(&self, id: LeaseId, granted: Duration) -> Event {
         let sent_at = clock::now();
-        let renewed = self.bounded(async |connection| match open {
-            Some(open) if open.connection.generation() == connection.generation() => {
-                open.renew().await
-            }
-            _ => KeepAlives::open(connection, id, granted).await,
-        });
+        let renewed = self
+            .requests
+            .at_once(async |connection| self.keepalives.renew(connection, id, granted).await);
         match renewed.await {
-            Ok((ttl, open)) => (
-                Event::KeptAlive {
-                    lease: id,
-                    sent_at,
-                    ttl,
-                },
-                Some(open),
-            ),
-            Err(Failure::NoLease) => (Event::LeaseGone(id), None),
-            Err(_) => (Event::KeepAliveFailed(id), None),
+            Ok(ttl) => Event::KeptAlive {
+                lease: id,
+                sent_at,
+                ttl,
+            },
+            Err(Failure::NoLease) => Event::LeaseGone(id),
+            Err(_) => Event::KeepAliveFailed(id),
         }
     }
 
     /// Reads, linearizably, who is first.
     pub(super) async fn verify(&self, id: LeaseId, token: Token) -> Event {
-        let first = self.bounded(async |connection| {
+        let first = self.requests.in_turn(async |connection| {
             let options = GetOptions::new()
                 .with_prefix()
                 .with_sort(SortTarget::Create, SortOrder::Ascend)
                 .with_limit(1);
-            let mut client = connection.client.kv_client();
+            let mut client = connection.client().kv_client();
             let response = client.get(self.prefix.as_str(), Some(options)).await?;
             Ok(response.kvs().first().map(layout::place))
         });
@@ -153,16 +139,17 @@ impl Calls {
     /// Revokes the lease, and with it the key. Also asks on the connection that answered last: where only
     /// answers are lost, no new connection comes about, but a request on the old one arrives.
     pub(super) async fn release(&self, id: LeaseId) -> Event {
-        let current = self.bounded(async |connection| revoke(connection, id).await);
-        let released = match self.connections.abandoned() {
+        let requests = &self.requests;
+        let current = requests.in_turn(async |connection| revoke(connection, id).await);
+        let released = match requests.connections.abandoned() {
             None => current.await,
             Some(old) => {
                 let abandoned = async {
-                    timeout(self.bound, revoke(&old, id))
+                    timeout(requests.bound, revoke(&old, id))
                         .await
                         .unwrap_or_else(|_| Err(Failure::timed_out()))
                 };
-                either_succeeds(current, abandoned).await
+                Box::pin(either_succeeds(current, abandoned)).await
             }
         };
         match released {
@@ -170,75 +157,10 @@ impl Calls {
             Err(_) => Event::ReleaseFailed(id),
         }
     }
-
-    /// Does something on the connection in use, within the bound, and keeps the books on the connection.
-    async fn bounded<T>(
-        &self,
-        call: impl AsyncFnOnce(&Connection) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let mut used = None;
-        let attempt = async {
-            // Without a connection, whoever makes it knows what is wrong.
-            let connection = self.connections.current().await?;
-            let (connection, _) = used.insert((connection.clone(), connection.answers()));
-            let answer = call(connection).await;
-            match &answer {
-                Ok(_) | Err(Failure::NoLease) => self.connections.answered(connection),
-                Err(failure) => self.connections.failed(connection.generation(), failure),
-            }
-            answer
-        };
-        if let Ok(answer) = timeout(self.bound, attempt).await {
-            if let Err(Failure::Refused(_)) = answer {
-                // Asking again soon would be refused again, at some cost to the store.
-                tokio::time::sleep(self.bound).await;
-            }
-            return answer;
-        }
-        // Where others were answered meanwhile, it is the request that is slow and not the connection: to give
-        // that up would cost all who use it.
-        if let Some((connection, answers)) = used
-            && connection.answers() == answers
-        {
-            let silent = Failure::timed_out();
-            self.connections.failed(connection.generation(), &silent);
-        }
-        Err(Failure::timed_out())
-    }
-}
-
-impl KeepAlives {
-    /// Opening sends the first keepalive and awaits its answer, of which the client shows only that it was good.
-    async fn open(
-        connection: &Connection,
-        id: LeaseId,
-        granted: Duration,
-    ) -> Result<(Duration, Self), Failure> {
-        let mut client = connection.client.lease_client();
-        let (keeper, answers) = client.keep_alive(layout::lease_number(id)).await?;
-        let open = KeepAlives {
-            keeper,
-            answers,
-            connection: connection.clone(),
-        };
-        Ok((granted, open))
-    }
-
-    async fn renew(mut self) -> Result<(Duration, Self), Failure> {
-        self.keeper.keep_alive().await?;
-        let answer = self.answers.message().await?;
-        let ttl = answer
-            .ok_or_else(|| Failure::Unreachable("the keepalive stream ended".to_owned()))?
-            .ttl();
-        if ttl <= 0 {
-            return Err(Failure::NoLease);
-        }
-        Ok((seconds_of(ttl), self))
-    }
 }
 
 async fn revoke(connection: &Connection, id: LeaseId) -> Result<(), Failure> {
-    let mut client = connection.client.lease_client();
+    let mut client = connection.client().lease_client();
     match client.revoke(layout::lease_number(id)).await {
         Ok(_) => Ok(()),
         Err(error) => match Failure::from(error) {
@@ -272,6 +194,11 @@ fn whole_seconds(ttl: Duration) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
-fn seconds_of(ttl: i64) -> Duration {
-    Duration::from_secs(u64::try_from(ttl).unwrap_or(0))
+/// The store's revision when it answered.
+pub(super) fn header_revision(
+    header: Option<&etcd_client::ResponseHeader>,
+) -> Result<u64, Failure> {
+    header
+        .map(|header| layout::revision(header.revision()))
+        .ok_or_else(|| Failure::Unreachable("an answer without a header".to_owned()))
 }

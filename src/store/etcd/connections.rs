@@ -46,11 +46,14 @@ const MOST_TROUBLES: usize = 32;
 
 /// A connection to one endpoint. Clones share it.
 #[derive(Clone)]
-pub(super) struct Connection {
-    pub(super) client: Client,
+pub(super) struct Connection(Arc<Link>);
+
+struct Link {
+    /// Large, and costly to clone.
+    client: Client,
     generation: u64,
     /// How many answers have come on it, to anybody.
-    answers: Arc<AtomicU64>,
+    answers: AtomicU64,
 }
 
 impl Connections {
@@ -104,21 +107,21 @@ impl Connections {
     /// lost, what is sent on it still arrives.
     pub(super) fn abandoned(&self) -> Option<Connection> {
         let answered = lock(&self.answered).clone()?;
-        (answered.generation != self.generation()).then_some(answered)
+        (answered.generation() != self.generation()).then_some(answered)
     }
 
     /// Somebody got an answer.
     pub(super) fn answered(&self, connection: &Connection) {
-        connection.answers.fetch_add(1, Ordering::Relaxed);
+        connection.0.answers.fetch_add(1, Ordering::Relaxed);
         if !self.connected.swap(true, Ordering::Relaxed) {
             tracing::info!(
-                endpoint = self.endpoint(connection.generation),
+                endpoint = self.endpoint(connection.generation()),
                 "store connected"
             );
             lock(&self.troubles).clear();
         }
         let mut answered = lock(&self.answered);
-        if answered.as_ref().map(|last| last.generation) != Some(connection.generation) {
+        if answered.as_ref().map(Connection::generation) != Some(connection.generation()) {
             *answered = Some(connection.clone());
         }
     }
@@ -147,7 +150,7 @@ impl Connections {
 
     /// Says what is wrong, each thing once, until the store answers again.
     fn report(&self, generation: u64, failure: &Failure) {
-        if matches!(failure, Failure::NoLease) {
+        if matches!(failure, Failure::NoLease | Failure::Superseded) {
             return;
         }
         self.connected.store(false, Ordering::Relaxed);
@@ -173,11 +176,11 @@ impl Connections {
             options = options.with_tls(tls);
         }
         let client = Client::connect([endpoint], Some(options)).await?;
-        Ok(Connection {
+        Ok(Connection(Arc::new(Link {
             client,
             generation,
-            answers: Arc::default(),
-        })
+            answers: AtomicU64::new(0),
+        })))
     }
 
     /// Reads the files anew, where a disk that hangs delays nobody else.
@@ -200,14 +203,18 @@ impl Connections {
 }
 
 impl Connection {
+    pub(super) fn client(&self) -> &Client {
+        &self.0.client
+    }
+
     /// Which of the connections this is.
     pub(super) fn generation(&self) -> u64 {
-        self.generation
+        self.0.generation
     }
 
     /// Changes with every answer.
     pub(super) fn answers(&self) -> u64 {
-        self.answers.load(Ordering::Relaxed)
+        self.0.answers.load(Ordering::Relaxed)
     }
 }
 
@@ -215,7 +222,7 @@ impl fmt::Debug for Connection {
     /// Without the client, whose own shows the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("generation", &self.generation)
+            .field("generation", &self.generation())
             .finish_non_exhaustive()
     }
 }

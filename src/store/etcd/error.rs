@@ -12,6 +12,8 @@ pub(super) enum Failure {
     Refused(String),
     /// No answer, or one that says nothing of the lease: try again, elsewhere.
     Unreachable(String),
+    /// The stream that was to bring the answer has made way for a fresh one.
+    Superseded,
 }
 
 impl Failure {
@@ -74,6 +76,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::NoLease => f.write_str("no such lease"),
+            Failure::Superseded => f.write_str("superseded by a fresh stream"),
             Failure::Refused(message) | Failure::Unreachable(message) => f.write_str(message),
         }
     }

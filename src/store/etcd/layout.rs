@@ -8,6 +8,7 @@ use crate::election::{Candidate, LeaseId, Token};
 use crate::store::Place;
 use etcd_client::KeyValue;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The prefix of an election's keys. The slash at its end keeps `a` from containing `ab`.
 pub(super) fn election_prefix(prefix: &str, election: &str) -> String {
@@ -56,6 +57,11 @@ pub(super) fn place(kv: &KeyValue) -> (Token, Place) {
 /// etcd's numbers are signed, and never negative.
 pub(super) fn revision(revision: i64) -> u64 {
     u64::try_from(revision).unwrap_or(0)
+}
+
+/// etcd counts ttls in whole seconds.
+pub(super) fn seconds(ttl: i64) -> Duration {
+    Duration::from_secs(u64::try_from(ttl).unwrap_or(0))
 }
 
 /// From etcd's number.

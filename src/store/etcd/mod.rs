@@ -8,16 +8,21 @@ mod calls;
 mod connections;
 mod credentials;
 mod error;
+mod keepalives;
 mod layout;
 mod observer;
+mod requests;
+mod watches;
 
 use crate::config::EtcdConfig;
 use crate::election::{Action, Candidate, Event, Lease, LeaseId, Timing};
 use crate::store::{Lane, Namesakes, Session};
-use calls::{Calls, KeepAlives};
+use calls::Calls;
 use connections::Connections;
 use credentials::Credentials;
-use observer::Sight;
+use keepalives::KeepAlives;
+use observer::{Observer, Sight, Watched};
+use requests::Requests;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -57,37 +62,46 @@ impl EtcdStore {
         self.connections.renew();
     }
 
-    /// Begins to observe an election, as a candidate that has not joined yet. Call it inside the runtime that
-    /// is to do the work.
-    pub fn session(&self, election: &str, candidate: &Candidate, timing: &Timing) -> EtcdSession {
-        let prefix = layout::election_prefix(&self.key_prefix, election);
-        let (sight, sights) = watch::channel(None);
+    /// Begins to observe elections, as a candidate that has not joined yet. They share a connection, a stream of
+    /// keepalives and a stream of watches. Call it inside the runtime that is to do the work.
+    pub fn sessions<'a>(
+        &self,
+        elections: impl IntoIterator<Item = &'a str>,
+        candidate: &Candidate,
+        timing: &Timing,
+    ) -> Vec<EtcdSession> {
+        let requests = Arc::new(Requests::new(Arc::clone(&self.connections), self.bound));
+        let keepalives = Arc::new(KeepAlives::default());
+        let (watched, seen): (Vec<_>, Vec<_>) = elections
+            .into_iter()
+            .map(|election| {
+                let prefix = layout::election_prefix(&self.key_prefix, election);
+                let (sight, sights) = watch::channel(None);
+                (Watched::new(prefix.clone(), sight), (prefix, sights))
+            })
+            .unzip();
         let mut observer = JoinSet::new();
-        observer.spawn(observer::observe(
-            Arc::clone(&self.connections),
-            prefix.clone(),
-            self.bound,
-            timing.ttl(),
-            sight,
-        ));
-        EtcdSession {
-            calls: Arc::new(Calls {
-                connections: Arc::clone(&self.connections),
-                prefix,
-                value: layout::value(candidate),
-                ttl: timing.ttl(),
-                bound: self.bound,
-            }),
-            candidate: candidate.clone(),
-            own: None,
-            joined: None,
-            namesakes: Namesakes::default(),
-            sights,
-            keepalive: Lane::default(),
-            open: None,
-            call: Lane::default(),
-            _observer: observer,
-        }
+        observer.spawn(Observer::new(Arc::clone(&requests), watched, timing.ttl()).observe());
+        let observer = Arc::new(observer);
+        seen.into_iter()
+            .map(|(prefix, sights)| EtcdSession {
+                calls: Arc::new(Calls {
+                    requests: Arc::clone(&requests),
+                    keepalives: Arc::clone(&keepalives),
+                    prefix,
+                    value: layout::value(candidate),
+                    ttl: timing.ttl(),
+                }),
+                candidate: candidate.clone(),
+                own: None,
+                joined: None,
+                namesakes: Namesakes::default(),
+                sights,
+                keepalive: Lane::default(),
+                call: Lane::default(),
+                _observer: Arc::clone(&observer),
+            })
+            .collect()
     }
 }
 
@@ -102,13 +116,12 @@ pub struct EtcdSession {
     joined: Option<Lease>,
     namesakes: Namesakes,
     sights: watch::Receiver<Sight>,
-    /// The keepalive under way, which has the open stream with it.
-    keepalive: Lane<(Event, Option<KeepAlives>)>,
-    open: Option<KeepAlives>,
+    /// The keepalive under way.
+    keepalive: Lane<Event>,
     /// The one other request under way.
     call: Lane<Event>,
-    /// Ends with the session.
-    _observer: JoinSet<()>,
+    /// Ends with the last of the sessions.
+    _observer: Arc<JoinSet<()>>,
 }
 
 impl Session for EtcdSession {
@@ -121,10 +134,9 @@ impl Session for EtcdSession {
                 self.call.begin(async move { calls.join(id).await });
             }
             Action::KeepAlive(id) => {
-                let open = self.open.take();
                 let granted = self.joined.map_or(calls.ttl, |lease| lease.ttl);
                 self.keepalive
-                    .begin(async move { calls.keep_alive(id, granted, open).await });
+                    .begin(async move { calls.keep_alive(id, granted).await });
             }
             Action::Verify(id) => {
                 let joined = self.joined.filter(|lease| lease.id == id);
@@ -134,7 +146,6 @@ impl Session for EtcdSession {
             }
             Action::Release(id) => {
                 self.keepalive.clear();
-                self.open = None;
                 self.call.begin(async move { calls.release(id).await });
             }
             Action::CollectPromises | Action::Report(_) | Action::TookOver(_) => {}
@@ -145,10 +156,7 @@ impl Session for EtcdSession {
         Box::pin(async move {
             tokio::select! {
                 biased;
-                (event, open) = self.keepalive.outcome() => {
-                    self.open = open;
-                    event
-                }
+                event = self.keepalive.outcome() => event,
                 event = self.call.outcome() => {
                     if let Event::Joined(lease) = event {
                         self.joined = Some(lease);

@@ -1,117 +1,193 @@
-//! Watching the queue of an election: one read, then a watch from the revision after it.
+//! Watching the queues of all elections: for each a read, then a watch from the revision after it, and all
+//! watches on one stream.
 //!
 //! Every candidate keeps the whole queue in view, so that nobody has to ask who leads when leadership
 //! passes. The same watch is a leader's watch of its own key.
 
-use super::connections::{Connection, Connections};
+use super::calls::header_revision;
+use super::connections::Connection;
 use super::error::Failure;
 use super::layout;
+use super::requests::Requests;
+use super::watches::{Watches, cancelled};
 use crate::election::{Backoff, Token};
 use crate::store::{Queue, random};
-use etcd_client::{Event, EventType, GetOptions, WatchOptions, WatchStream};
+use etcd_client::{Event, EventType, GetOptions, WatchResponse};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::timeout;
 
 /// The queue as seen, or `None` while it can't be seen.
 pub(super) type Sight = Option<Queue>;
 
-/// Keeps `sight` up to date until it is dropped. A watch that has been quiet for long is asked whether it is still
-/// there: nothing else would tell.
-pub(super) async fn observe(
-    connections: Arc<Connections>,
-    prefix: String,
-    bound: Duration,
-    quiet: Duration,
-    sight: watch::Sender<Sight>,
-) {
-    let mut backoff = Backoff::default();
-    let mut rng = fastrand::Rng::with_seed(random());
-    loop {
-        // Where there is none, whoever made it has said why.
-        if let Ok(connection) = connections.current().await {
-            let result = follow(
-                &connections,
-                &connection,
-                &prefix,
-                bound,
-                quiet,
-                &sight,
-                &mut backoff,
-            )
-            .await;
-            sight.send_if_modified(|sight| sight.take().is_some());
-            match result {
-                Ok(()) => continue,
-                Err(failure) => connections.failed(connection.generation(), &failure),
-            }
+/// One election that is watched.
+pub(super) struct Watched {
+    /// Of its keys.
+    pub(super) prefix: String,
+    /// Where the queue is shown.
+    pub(super) sight: watch::Sender<Sight>,
+    keys: Keys,
+}
+
+/// The tokens of the keys in the queue: a deletion names only the key.
+type Keys = HashMap<Vec<u8>, Token>;
+
+impl Watched {
+    pub(super) fn new(prefix: String, sight: watch::Sender<Sight>) -> Self {
+        Watched {
+            prefix,
+            sight,
+            keys: Keys::new(),
         }
-        // Between tries only: nothing is waited for that could be told.
-        tokio::time::sleep(backoff.next_delay(&mut rng)).await;
+    }
+
+    fn see(&mut self, (queue, keys): (Queue, Keys)) {
+        self.keys = keys;
+        self.sight.send_replace(Some(queue));
+    }
+
+    fn lose_sight(&mut self) {
+        self.sight.send_if_modified(|sight| sight.take().is_some());
+    }
+
+    fn apply(&mut self, events: &[Event]) {
+        if events.is_empty() {
+            return;
+        }
+        self.sight.send_modify(|sight| {
+            if let Some(queue) = sight {
+                for event in events {
+                    apply(queue, &mut self.keys, event);
+                }
+            }
+        });
     }
 }
 
-/// Follows the queue on one connection. Returns when another is to be used.
-async fn follow(
-    connections: &Connections,
-    connection: &Connection,
-    prefix: &str,
-    bound: Duration,
+/// Keeps the sights of these elections up to date until it is dropped.
+pub(super) struct Observer {
+    requests: Arc<Requests>,
+    elections: Vec<Watched>,
+    /// A watch stream that has been quiet for so long is asked whether it is still there: nothing else would tell.
     quiet: Duration,
-    sight: &watch::Sender<Sight>,
-    backoff: &mut Backoff,
-) -> Result<(), Failure> {
-    let mut generations = connections.generations();
-    let start = async {
-        let keys = read(connection, prefix, sight).await?;
-        let watch = watch_from(connection, prefix, sight).await?;
-        Ok((keys, watch))
-    };
-    let (mut keys, mut watch) = timeout(bound, start)
-        .await
-        .unwrap_or_else(|_| Err(Failure::timed_out()))?;
-    connections.answered(connection);
-    let mut asked = false;
-    loop {
-        let patience = if asked { bound } else { quiet };
-        let message = tokio::select! {
-            message = watch.message() => message?,
-            () = tokio::time::sleep(patience) => {
-                if asked {
-                    return Err(Failure::Unreachable("the watch is silent".to_owned()));
-                }
-                watch.request_progress().await?;
-                asked = true;
-                continue;
-            }
-            () = another(&mut generations, connection.generation()) => return Ok(()),
-        };
-        asked = false;
-        let Some(response) = message else {
-            return Err(Failure::Unreachable("the watch ended".to_owned()));
-        };
-        if response.canceled() {
-            // Compacted since the read: read again. Otherwise the reason says what is wrong.
-            return match response.compact_revision() {
-                0 => Err(Failure::Unreachable(format!(
-                    "the watch was cancelled: {}",
-                    response.cancel_reason()
-                ))),
-                _ => Ok(()),
-            };
+    backoff: Backoff,
+    rng: fastrand::Rng,
+}
+
+/// A queue that is being read, by the election's index.
+type Read = BoxFuture<'static, (usize, Result<(Queue, Keys), Failure>)>;
+
+impl Observer {
+    pub(super) fn new(requests: Arc<Requests>, elections: Vec<Watched>, quiet: Duration) -> Self {
+        Observer {
+            requests,
+            elections,
+            quiet,
+            backoff: Backoff::default(),
+            rng: fastrand::Rng::with_seed(random()),
         }
-        *backoff = Backoff::default();
-        if !response.events().is_empty() {
-            sight.send_modify(|sight| {
-                if let Some(queue) = sight {
-                    for event in response.events() {
-                        apply(queue, &mut keys, event);
+    }
+
+    pub(super) async fn observe(mut self) {
+        let requests = Arc::clone(&self.requests);
+        loop {
+            // Where there is none, whoever made it has said why.
+            if let Ok(connection) = requests.connections.current().await {
+                let result = self.follow(&connection).await;
+                self.elections.iter_mut().for_each(Watched::lose_sight);
+                match result {
+                    Ok(()) => continue,
+                    Err(failure) => requests
+                        .connections
+                        .failed(connection.generation(), &failure),
+                }
+            }
+            // Between tries only: nothing is waited for that could be told.
+            tokio::time::sleep(self.backoff.next_delay(&mut self.rng)).await;
+        }
+    }
+
+    /// Follows the queues on one connection. Returns when another is to be used.
+    async fn follow(&mut self, connection: &Connection) -> Result<(), Failure> {
+        let mut generations = self.requests.connections.generations();
+        let mut watches = Watches::new(connection, self.requests.bound);
+        let mut reads: FuturesUnordered<Read> = FuturesUnordered::new();
+        for index in 0..self.elections.len() {
+            reads.push(self.read(index, Duration::ZERO));
+        }
+        let mut asked = false;
+        loop {
+            let patience = if asked {
+                self.requests.bound
+            } else {
+                self.quiet
+            };
+            tokio::select! {
+                biased;
+                message = watches.message() => {
+                    asked = false;
+                    let (response, index) = message?;
+                    if let Some(index) = index {
+                        self.take_in(index, &response)?;
+                        if response.canceled() {
+                            // Compacted since the read, or refused.
+                            reads.push(self.read(index, Duration::ZERO));
+                        }
                     }
                 }
-            });
+                Some((index, read)) = reads.next() => match read {
+                    Ok(read) => {
+                        let from = read.0.revision + 1;
+                        self.elections[index].see(read);
+                        watches.watch(index, &self.elections[index].prefix, from);
+                    }
+                    Err(_) => {
+                        let delay = self.backoff.next_delay(&mut self.rng);
+                        reads.push(self.read(index, delay));
+                    }
+                },
+                () = tokio::time::sleep(patience) => {
+                    if asked {
+                        return Err(Failure::Unreachable("the watch is silent".to_owned()));
+                    }
+                    watches.ask_for_progress();
+                    asked = true;
+                }
+                () = another(&mut generations, connection.generation()) => return Ok(()),
+            }
         }
+    }
+
+    fn take_in(&mut self, index: usize, response: &WatchResponse) -> Result<(), Failure> {
+        let election = &mut self.elections[index];
+        if !response.canceled() {
+            self.backoff = Backoff::default();
+            election.apply(response.events());
+            return Ok(());
+        }
+        election.lose_sight();
+        let reason = response.cancel_reason();
+        if response.compact_revision() != 0 || reason.contains("permission denied") {
+            return Ok(());
+        }
+        Err(cancelled(response))
+    }
+
+    /// Reads a queue, after a while.
+    fn read(&self, index: usize, delay: Duration) -> Read {
+        let requests = Arc::clone(&self.requests);
+        let prefix = self.elections[index].prefix.clone();
+        Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            let read = requests
+                .in_turn(async |connection| read(connection, &prefix).await)
+                .await;
+            (index, read)
+        })
     }
 }
 
@@ -121,16 +197,9 @@ async fn another(generations: &mut watch::Receiver<u64>, than: u64) {
     let _ = generations.wait_for(|now| *now != than).await;
 }
 
-/// The tokens of the keys in the queue: a deletion names only the key.
-type Keys = HashMap<Vec<u8>, Token>;
-
-async fn read(
-    connection: &Connection,
-    prefix: &str,
-    sight: &watch::Sender<Sight>,
-) -> Result<Keys, Failure> {
+async fn read(connection: &Connection, prefix: &str) -> Result<(Queue, Keys), Failure> {
     let options = GetOptions::new().with_prefix();
-    let mut client = connection.client.kv_client();
+    let mut client = connection.client().kv_client();
     let response = client.get(prefix, Some(options)).await?;
     let mut keys = Keys::new();
     let mut queue = Queue {
@@ -142,21 +211,7 @@ async fn read(
         keys.insert(kv.key().to_vec(), token);
         queue.places.insert(token, place);
     }
-    sight.send_replace(Some(queue));
-    Ok(keys)
-}
-
-async fn watch_from(
-    connection: &Connection,
-    prefix: &str,
-    sight: &watch::Sender<Sight>,
-) -> Result<WatchStream, Failure> {
-    let seen = sight.borrow().as_ref().map_or(0, |queue| queue.revision);
-    let options = WatchOptions::new()
-        .with_prefix()
-        .with_start_revision(seen.cast_signed() + 1);
-    let mut client = connection.client.watch_client();
-    Ok(client.watch(prefix, Some(options)).await?)
+    Ok((queue, keys))
 }
 
 fn apply(queue: &mut Queue, keys: &mut Keys, event: &Event) {
@@ -176,13 +231,4 @@ fn apply(queue: &mut Queue, keys: &mut Keys, event: &Event) {
             }
         }
     }
-}
-
-/// The store's revision when it answered.
-pub(super) fn header_revision(
-    header: Option<&etcd_client::ResponseHeader>,
-) -> Result<u64, Failure> {
-    header
-        .map(|header| layout::revision(header.revision()))
-        .ok_or_else(|| Failure::Unreachable("an answer without a header".to_owned()))
 }

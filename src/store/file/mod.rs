@@ -53,6 +53,7 @@ mod tests;
 pub use error::FileStoreError;
 pub use session::FileSession;
 
+use crate::clock::Alarms;
 use crate::election::{Candidate, Timing};
 use directory::Directory;
 use expiry::ClockDomain;
@@ -85,14 +86,28 @@ impl FileStore {
         })
     }
 
-    /// Starts to observe an election on behalf of a candidate, on a thread that ends with the session.
-    pub fn session(&self, election: &str, candidate: &Candidate, timing: &Timing) -> FileSession {
-        let ledger = Ledger::new(
-            Directory::new(PathBuf::from(&*self.root), election),
-            candidate.clone(),
-            timing.ttl(),
-            self.clock.clone(),
-        );
-        FileSession::new(ledger, timing, self.connected.clone())
+    /// Starts to observe elections on behalf of a candidate, each on a thread that ends with its session. Call it
+    /// inside the runtime that is to do the work.
+    pub fn sessions<'a>(
+        &self,
+        elections: impl IntoIterator<Item = &'a str>,
+        candidate: &Candidate,
+        timing: &Timing,
+    ) -> Vec<FileSession> {
+        // Without a timer, what expires is noticed by the look of every retry_period.
+        let alarms = Alarms::start().ok();
+        elections
+            .into_iter()
+            .map(|election| {
+                let ledger = Ledger::new(
+                    Directory::new(PathBuf::from(&*self.root), election),
+                    candidate.clone(),
+                    timing.ttl(),
+                    self.clock.clone(),
+                );
+                let alarm = alarms.as_ref().map(Alarms::alarm);
+                FileSession::new(ledger, timing, self.connected.clone(), alarm)
+            })
+            .collect()
     }
 }

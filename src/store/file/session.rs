@@ -62,7 +62,12 @@ struct Trouble {
 }
 
 impl FileSession {
-    pub(super) fn new(ledger: Ledger, timing: &Timing, connected: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        ledger: Ledger,
+        timing: &Timing,
+        connected: Arc<AtomicBool>,
+        alarm: Option<Alarm>,
+    ) -> Self {
         FileSession {
             ledger,
             timing: *timing,
@@ -78,7 +83,7 @@ impl FileSession {
             trouble: None,
             look_at: Time::ORIGIN,
             next_expiry: None,
-            alarm: None,
+            alarm,
             watch: None,
         }
     }
@@ -89,10 +94,6 @@ impl FileSession {
             self.proceed(clock::now());
             if let Some(event) = self.ready.pop_front() {
                 return event;
-            }
-            if self.alarm.is_none() {
-                // Without one, what expires is noticed by the look of every retry_period.
-                self.alarm = Alarm::new().ok();
             }
             let now = clock::now();
             let bound = self.next_bound(now).since(now);

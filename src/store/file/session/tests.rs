@@ -46,7 +46,7 @@ fn with_a_hung_disk() -> (
     let directory = Directory::new("/nowhere".into(), "e");
     let timing = timing(20);
     let ledger = Ledger::new(directory, candidate(), timing.ttl(), None);
-    let mut session = FileSession::new(ledger, &timing, connected());
+    let mut session = FileSession::new(ledger, &timing, connected(), None);
     let (worker, commands, replies) = Worker::ends();
     session.worker = Some(worker);
     (session, commands, replies)
@@ -207,7 +207,7 @@ fn an_unreadable_state_makes_blind_and_nobody_leads() {
     test(async {
         let root = tempfile::tempdir().unwrap();
         let store = FileStore::open(root.path(), connected()).unwrap();
-        let mut leader = store.session("e", &candidate(), &timing(100));
+        let mut leader = session_on(&store);
         let lease = join(&mut leader).await;
         while !matches!(leader.next().await, Event::Observed(seen) if seen.is_first(lease)) {}
         fs::write(states(root.path()).last().unwrap(), "").unwrap();
@@ -216,7 +216,7 @@ fn an_unreadable_state_makes_blind_and_nobody_leads() {
         assert_eq!(outcome(&mut leader).await, Event::VerifyFailed(lease));
         leader.begin(Action::KeepAlive(lease));
         assert_eq!(outcome(&mut leader).await, Event::KeepAliveFailed(lease));
-        let mut other = store.session("e", &candidate(), &timing(100));
+        let mut other = session_on(&store);
         other.begin(Action::Join(LeaseId(random() >> 1)));
         assert!(matches!(
             outcome(&mut other).await,
@@ -232,9 +232,9 @@ fn without_a_watch_a_change_is_seen_by_looking() {
     test(async {
         let root = tempfile::tempdir().unwrap();
         let store = FileStore::open(root.path(), connected()).unwrap();
-        let mut leader = store.session("e", &candidate(), &timing(100));
+        let mut leader = session_on(&store);
         let lease = join(&mut leader).await;
-        let mut observer = store.session("e", &candidate(), &timing(100));
+        let mut observer = session_on(&store);
         while !matches!(observer.next().await, Event::Observed(seen) if seen.is_first(lease)) {
             observer.watch = None;
         }
@@ -247,4 +247,9 @@ fn without_a_watch_a_change_is_seen_by_looking() {
             "{event:?}"
         );
     });
+}
+
+fn session_on(store: &FileStore) -> FileSession {
+    let sessions = store.sessions(["e"], &candidate(), &timing(100));
+    sessions.into_iter().next().unwrap()
 }
