@@ -19,10 +19,13 @@ enum Keepalive {
 }
 
 impl Held {
-    pub(super) fn new(lease: Lease, timing: &Timing) -> Self {
+    /// The first keepalive comes somewhere in the first retry_period, the others a period after each other: so
+    /// elections that begin together don't go on in step.
+    pub(super) fn new(lease: Lease, timing: &Timing, rng: &mut fastrand::Rng) -> Self {
+        let first = timing.retry_for(lease.ttl).mul_f64(rng.f64());
         Held {
             lease,
-            keepalive: Keepalive::DueAt(lease.sent_at + timing.retry_for(lease.ttl)),
+            keepalive: Keepalive::DueAt(lease.sent_at + first),
             unanswered: Backoff::default(),
         }
     }

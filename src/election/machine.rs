@@ -356,7 +356,7 @@ impl Election {
         if !self.state.is_joining(lease.id) {
             return;
         }
-        let held = Held::new(lease, &self.timing);
+        let held = Held::new(lease, &self.timing, &mut self.rng);
         if self.intent != Intent::Campaign || held.valid_until(&self.timing) <= now {
             return self.release(lease.id, held.gone_by(), false);
         }

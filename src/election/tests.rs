@@ -5,7 +5,8 @@ use super::*;
 use std::time::Duration;
 
 const OTHER: LeaseId = LeaseId(0xb);
-const SEED: u64 = 1;
+/// With it the first keepalive comes at the end of the first period.
+const SEED: u64 = 47;
 
 /// The lease that the candidate joins with first.
 fn own() -> LeaseId {
@@ -175,12 +176,30 @@ fn validity_counts_from_sending_the_keepalive_not_from_its_answer() {
 #[test]
 fn keepalives_go_out_every_retry_period_one_at_a_time() {
     let mut c = Candidate::leading();
-    assert_eq!(c.election.next_timeout(), Some(at(2_000)));
-    c.on(1_999, Event::Tick).wants(&[]);
     c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(own())]);
-    c.on(4_000, Event::Tick).wants(&[]);
-    c.on(4_001, renewed(2_000))
+    c.on(2_001, renewed(2_000)).wants(&[]);
+    assert_eq!(c.election.next_timeout(), Some(at(4_000)));
+    c.on(3_999, Event::Tick).wants(&[]);
+    c.on(4_000, Event::Tick).wants(&[Action::KeepAlive(own())]);
+    c.on(6_000, Event::Tick).wants(&[]);
+    c.on(6_001, renewed(4_000))
         .wants(&[Action::KeepAlive(own())]);
+}
+
+#[test]
+fn the_first_keepalive_comes_anywhere_in_the_first_period_so_that_elections_do_not_go_in_step() {
+    let mut quarters = [0; 4];
+    for seed in 0..400 {
+        let mut election = Election::new(timing(), ShutdownWait::Promise, seed);
+        let [Action::Join(id)] = election.step(at(0), Event::Tick)[..] else {
+            panic!("does not join");
+        };
+        election.step(at(1), Event::Joined(Lease { id, ..lease(0) }));
+        let first = election.next_timeout().unwrap().since(Time::ORIGIN);
+        assert!(first <= ms(2_000), "{first:?}");
+        quarters[(first.as_millis() / 500).min(3) as usize] += 1;
+    }
+    assert!(quarters.iter().all(|&count| count > 50), "{quarters:?}");
 }
 
 #[test]
