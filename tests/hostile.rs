@@ -8,6 +8,8 @@
 //! PROPTEST_CASES=1000000 cargo test --release --test hostile -- config http
 //! PROPTEST_CASES=1000000 cargo test --release --lib -- whatever
 //! ```
+//!
+//! `tests/fuzz/run` goes by what code an input reaches, and judges as the tests here do.
 
 #![allow(clippy::unwrap_used, reason = "a test is to fail by it")]
 
@@ -22,6 +24,10 @@ mod etcd;
 mod harness;
 #[path = "hostile/http.rs"]
 mod http;
+#[path = "hostile/judge.rs"]
+mod judge;
+#[path = "hostile/said.rs"]
+mod said;
 
 use proptest::test_runner::{Config, RngSeed};
 

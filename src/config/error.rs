@@ -1,6 +1,6 @@
 //! What is wrong with a config, where, and what would be right.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// What is wrong with a config: one line that names the place, the key, the value and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,15 +17,32 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.origin)?;
-        if let Some((line, column)) = self.position {
-            write!(f, ":{line}:{column}")?;
+        let mut line = OneLine(f);
+        line.write_str(&self.origin)?;
+        if let Some((row, column)) = self.position {
+            write!(line, ":{row}:{column}")?;
         }
         if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
+            write!(line, ": {}", self.key)?;
         }
-        write!(f, ": {}", self.message)
+        write!(line, ": {}", self.message)
     }
 }
 
 impl std::error::Error for ConfigError {}
+
+/// Whatever stood in a key or a path, it can neither break the line nor steer a terminal.
+struct OneLine<'a, 'f>(&'a mut fmt::Formatter<'f>);
+
+impl fmt::Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            if c.is_control() {
+                write!(self.0, "{}", c.escape_debug())?;
+            } else {
+                self.0.write_char(c)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -228,6 +228,7 @@ fn check(loaded: Result<Config, ConfigError>, origins: &[&str]) -> Result<(), Te
             let error = error.to_string();
             let named = origins.iter().any(|origin| error.starts_with(origin));
             prop_assert!(named, "{:?} names none of {:?}", error, origins);
+            prop_assert!(!error.chars().any(char::is_control), "{:?}", error);
         }
     }
     Ok(())
@@ -239,6 +240,29 @@ fn check_text(text: &str, overrides: &[String]) -> Result<(), TestCaseError> {
     let took = clock::now().since(began);
     prop_assert!(took < AT_MOST, "{:?}", took);
     check(loaded, &[FILE, "--set "])
+}
+
+#[test]
+fn an_error_is_one_line_that_steers_no_terminal_whatever_the_key_is_called() {
+    for (text, set, expected) in [
+        (
+            "\"a\\n\\e[2J\": b\n",
+            None,
+            r"c.yaml:1:1: a\n\u{1b}[2J: unknown key",
+        ),
+        ("es\tise: b\n", None, r"c.yaml:1:1: es\tise: unknown key"),
+        (REFERENCE, Some("a\nb=c"), r"--set a\nb: unknown key"),
+        (
+            REFERENCE,
+            Some("a\x1b[2J"),
+            r"--set a\u{1b}[2J: has no value",
+        ),
+    ] {
+        let overrides: Vec<String> = set.into_iter().map(str::to_owned).collect();
+        let error = Config::parse(FILE, text, &overrides, &env).unwrap_err();
+        let error = error.to_string();
+        assert!(error.starts_with(expected), "{error:?}");
+    }
 }
 
 proptest! {

@@ -1,7 +1,8 @@
-//! Any bytes on a listener. Judged by a reader of RFC 9112 that knows nothing of the server's.
+//! Any bytes on a listener.
 
 use super::cases;
 use super::harness::{Fixture, leader_for};
+use super::judge::{exchange, first_status, is_request};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -11,8 +12,6 @@ use std::net::SocketAddr;
 use std::sync::Once;
 use std::time::Duration;
 use tenure::http::Surface;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -230,90 +229,4 @@ fn count_panics() {
 fn address(fixture: &Fixture, surface: Surface) -> SocketAddr {
     let url = fixture.url(surface);
     url.strip_prefix("http://").unwrap().parse().unwrap()
-}
-
-/// Sends it all, says that no more comes, and takes what is answered. An event stream ends with that too.
-async fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let (mut reading, mut writing) = stream.split();
-    let send = async {
-        // Refused early, it can't be sent to its end.
-        let _ = writing.write_all(bytes).await;
-        let _ = writing.shutdown().await;
-    };
-    let mut answer = Vec::new();
-    let (_, _) = tokio::join!(send, reading.read_to_end(&mut answer));
-    answer
-}
-
-fn first_status(answer: &[u8]) -> Option<u16> {
-    let line = answer.strip_prefix(b"HTTP/1.")?.get(2..5)?;
-    std::str::from_utf8(line).ok()?.parse().ok()
-}
-
-/// Whether it begins with a request that this server may grant. Lenient where RFC 9112 lets a server be: empty
-/// lines before a request, and lines that end with a bare line feed.
-fn is_request(bytes: &[u8]) -> bool {
-    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').map(|line| {
-        let line = line.strip_suffix(b"\n")?;
-        Some(line.strip_suffix(b"\r").unwrap_or(line))
-    });
-    let Some(Some(start)) = lines.find(|line| *line != Some(b"")) else {
-        return false;
-    };
-    if !is_start(start) {
-        return false;
-    }
-    for line in lines {
-        match line {
-            None => return false,
-            Some(b"") => return true,
-            Some(field) if !is_field(field) => return false,
-            Some(_) => {}
-        }
-    }
-    false
-}
-
-fn is_start(line: &[u8]) -> bool {
-    let parts: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-    let [method, target, version] = parts[..] else {
-        return false;
-    };
-    let target = std::str::from_utf8(target).unwrap_or_default();
-    let path = target.split(['?', '#']).next().unwrap_or_default();
-    let path = match path.split_once("://") {
-        Some((_, rest)) => rest.find('/').map_or("/", |slash| &rest[slash..]),
-        None => path,
-    };
-    const READ: [&str; 9] = [
-        "/",
-        "/leader",
-        "/follower",
-        "/status",
-        "/livez",
-        "/readyz",
-        "/startupz",
-        "/metrics",
-        "/events",
-    ];
-    let known = match method {
-        b"GET" | b"HEAD" => READ.contains(&path),
-        b"POST" => path == "/resign",
-        _ => false,
-    };
-    known && matches!(version, b"HTTP/1.1" | b"HTTP/1.0")
-}
-
-fn is_field(line: &[u8]) -> bool {
-    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-        return false;
-    };
-    let (name, value) = (&line[..colon], &line[colon + 1..]);
-    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    let is_text = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);
-    let value_is_text = value.iter().all(is_text);
-    let length_is_number = !name.eq_ignore_ascii_case(b"content-length")
-        || value.trim_ascii().iter().all(u8::is_ascii_digit);
-    !name.is_empty() && name.iter().all(is_token) && value_is_text && length_is_number
 }
