@@ -10,8 +10,9 @@
 //!   Where an answer is lost, the join has failed, and the core has whatever came of it revoked.
 //! - A **lease** that nobody renews for its ttl goes away, and its place with it: not earlier than ttl after
 //!   the last renewal was received.
-//! - **KeepAlive** renews, and says so with the time at which it was *sent*. At most one is outstanding on a
-//!   connection; after a failure the next goes out on a fresh one, so that no late answer is taken for its own.
+//! - **KeepAlive** renews, and says so with the time at which it was *sent*. At most one of a lease
+//!   is outstanding; after one without an answer the next goes out on a fresh stream, so that no late answer is
+//!   taken for its own.
 //!   A lease that is not there is [`Event::LeaseGone`]; a lost answer never is.
 //! - **Verify** reads linearizably: it reflects every change that was complete before it was asked.
 //! - **Release** sends no keepalive from then on, and is answered with [`Event::Released`] only when the lease

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tenure::config::EtcdConfig;
-use tenure::election::{Action, Candidate, Event, Timing};
+use tenure::election::{Action, Candidate, Event, Lease, Timing};
 use tenure::store::Session;
 use tenure::store::etcd::EtcdStore;
 
@@ -32,9 +32,7 @@ impl Bench for EtcdBench {
     }
 
     fn session(&self, candidate: &Candidate) -> Box<dyn Session> {
-        let sessions = self
-            .store
-            .sessions(["contract"], candidate, &self.timing());
+        let sessions = self.store.sessions(["contract"], candidate, &self.timing());
         Box::new(sessions.into_iter().next().unwrap())
     }
 
@@ -86,14 +84,10 @@ fn an_answer_that_comes_after_its_bound_is_never_taken_for_that_of_a_newer_keepa
 
         relay.set(Mode::Delay(ms(600)));
         for _ in 0..4 {
-            a.session.begin(Action::KeepAlive(lease.id));
-            let outcome = loop {
-                match a.next().await {
-                    Event::Observed(_) | Event::Blind => {}
-                    event => break event,
-                }
-            };
-            assert_eq!(outcome, Event::KeepAliveFailed(lease.id));
+            assert_eq!(
+                try_once(&mut a, &lease).await,
+                Event::KeepAliveFailed(lease.id)
+            );
         }
         relay.set(Mode::Pass);
         assert!(matches!(
@@ -101,4 +95,54 @@ fn an_answer_that_comes_after_its_bound_is_never_taken_for_that_of_a_newer_keepa
             Event::KeptAlive { .. }
         ));
     });
+}
+
+/// Another election is answered meanwhile, so the connection is kept, and only the stream must not be.
+#[test]
+fn a_stream_that_owes_a_lease_an_answer_renews_it_no_more_though_it_answers_others() {
+    suite::run(async {
+        let server = Etcd::started();
+        let relay = Relay::to(server.port());
+        let timing = Timing::new(ms(30_000), ms(20_000), ms(400)).unwrap();
+        let config = config(relay.endpoint());
+        let store = EtcdStore::open(&config, &timing, Arc::new(AtomicBool::new(false))).unwrap();
+        let candidate = Candidate {
+            id: "a".to_owned(),
+            advertise: None,
+        };
+        let sessions = store.sessions(["slow", "other"], &candidate, &timing);
+        let mut peers = sessions
+            .into_iter()
+            .map(|session| Peer::with(Box::new(session), timing));
+        let (mut slow, mut other) = (peers.next().unwrap(), peers.next().unwrap());
+        let (lease, others) = (slow.join().await, other.join().await);
+        slow.keep_alive(lease.id).await;
+        other.keep_alive(others.id).await;
+
+        relay.set(Mode::Delay(ms(250)));
+        let answered = async {
+            let outcome = try_once(&mut other, &others).await;
+            // What was asked after this one, and is on its way, comes too late from now on.
+            relay.set(Mode::Delay(ms(600)));
+            assert!(matches!(outcome, Event::KeptAlive { .. }), "{outcome:?}");
+        };
+        let unanswered = async {
+            tokio::time::sleep(ms(150)).await;
+            try_once(&mut slow, &lease).await;
+            // The late answer comes during this one, whose own would come after its bound.
+            let outcome = try_once(&mut slow, &lease).await;
+            assert_eq!(outcome, Event::KeepAliveFailed(lease.id));
+        };
+        tokio::join!(answered, unanswered);
+    });
+}
+
+async fn try_once(peer: &mut Peer, lease: &Lease) -> Event {
+    peer.session.begin(Action::KeepAlive(lease.id));
+    loop {
+        match peer.next().await {
+            Event::Observed(_) | Event::Blind => {}
+            event => return event,
+        }
+    }
 }

@@ -27,9 +27,7 @@ impl Bench for FileBench {
     }
 
     fn session(&self, candidate: &Candidate) -> Box<dyn Session> {
-        let sessions = self
-            .store
-            .sessions(["contract"], candidate, &self.timing());
+        let sessions = self.store.sessions(["contract"], candidate, &self.timing());
         Box::new(sessions.into_iter().next().unwrap())
     }
 
