@@ -18,6 +18,8 @@ mod foreign;
 mod http;
 #[path = "sidecar/losses.rs"]
 mod losses;
+#[path = "sidecar/many.rs"]
+mod many;
 #[path = "sidecar/metrics.rs"]
 mod metrics;
 #[path = "sidecar/outages.rs"]

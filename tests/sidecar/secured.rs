@@ -3,7 +3,7 @@
 use crate::support::certificates::{Certificates, SERVER_NAME};
 use crate::support::etcd::Etcd;
 use crate::support::etcdctl::Etcdctl;
-use crate::support::sidecar::{PREFIX, ROLE_BOUND, Spec};
+use crate::support::sidecar::{ELECTION, PREFIX, ROLE_BOUND, Spec, TTL};
 use crate::support::witness::Witnesses;
 use crate::support::{eventually, let_pass, ms};
 use rustix::process::Signal;
@@ -169,6 +169,40 @@ fn tls(certificates: &Certificates, with_identity: bool) -> String {
     let identity = if with_identity { &identity } else { "" };
     let ca_file = file("ca.pem");
     format!("tls: {{ ca_file: {ca_file:?}, {identity}server_name: {SERVER_NAME} }}")
+}
+
+#[test]
+fn an_election_that_etcd_refuses_costs_the_others_nothing() {
+    let (etcd, root) = etcd_with_users();
+    for command in [
+        "role revoke-permission candidate /tenure/ --prefix=true",
+        "role grant-permission candidate readwrite /tenure/payments/ --prefix=true",
+    ] {
+        let arguments: Vec<&str> = command.split(' ').collect();
+        root.run(&arguments);
+    }
+    let directory = TempDir::new().unwrap();
+    let password_file = password_file(directory.path(), "right-4242");
+    let mut a = Spec::on_secured("a", &[etcd.endpoint()], &user(&password_file))
+        .elections(&["reports", ELECTION])
+        .start();
+    let answered = |name: &str| {
+        a.status_of("/livez")?;
+        Some(a.probe(&format!("/leader?election={name}")).json())
+    };
+    let token = eventually("it leads where it may", ROLE_BOUND, || {
+        answered(ELECTION)?["fencing_token"].as_u64()
+    });
+    // Long enough for the refused one to have tried more than once.
+    let_pass(TTL);
+    assert_eq!(answered(ELECTION).unwrap()["fencing_token"], token);
+    assert_eq!(answered("reports").unwrap()["state"], "starting");
+    assert_eq!(a.metric("tenure_store_connected", &[]), 1.0);
+    let calls = etcd.calls();
+    assert_eq!(calls["LeaseKeepAlive"], 1, "{calls:?}");
+    let said = a.log().matches("permission denied").count();
+    assert_eq!(said, 1, "{}", a.log());
+    a.end_well();
 }
 
 fn user(password_file: &Path) -> String {

@@ -153,7 +153,10 @@ impl Connections {
         if matches!(failure, Failure::NoLease | Failure::Superseded) {
             return;
         }
-        self.connected.store(false, Ordering::Relaxed);
+        // A refusal of one election says nothing of the others.
+        if matches!(failure, Failure::Unreachable(_)) {
+            self.connected.store(false, Ordering::Relaxed);
+        }
         let endpoint = self.endpoint(generation);
         let mut troubles = lock(&self.troubles);
         if troubles.len() < MOST_TROUBLES && troubles.insert(format!("{endpoint}: {failure}")) {
