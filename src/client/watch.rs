@@ -2,13 +2,11 @@
 
 use super::connection::{Chunks, Connection};
 use super::screen::printable;
-use super::url::{Url, encoded};
-use super::{Answer, ClientError, Why, ask};
+use super::url::Url;
+use super::{Answer, ClientError, Why};
+use crate::clock;
 use crate::status::rfc3339;
-use crate::{client::screen, clock};
-use futures_util::StreamExt;
-use futures_util::stream::{select_all, unfold};
-use hyper::{Method, StatusCode};
+use hyper::StatusCode;
 use serde_json::Value;
 use std::io::Write;
 
@@ -23,16 +21,7 @@ pub async fn watch(
 ) -> Result<u8, ClientError> {
     let watched = async {
         let url: Url = url.parse()?;
-        let answer = ask(&url, Method::GET, "/status").await?.expect_ok(&url)?;
-        let status: screen::Status = answer.parse(&url)?;
-        let mut streams = Vec::new();
-        for election in &status.elections {
-            streams.push(Box::pin(unfold(
-                open(&url, &election.election).await?,
-                |mut events| async { events.next().await.map(|event| (event, events)) },
-            )));
-        }
-        let mut events = select_all(streams);
+        let mut events = open(&url).await?;
         while let Some(event) = events.next().await {
             if event.name == "state" {
                 writeln!(out, "{} {}", rfc3339(clock::date()), line(&event.data))?;
@@ -48,10 +37,9 @@ pub async fn watch(
     result.map(|()| 0).map_err(|why: Why| why.exits(1))
 }
 
-async fn open(url: &Url, election: &str) -> Result<Events, Why> {
-    let path = format!("/events?election={}", encoded(election));
+async fn open(url: &Url) -> Result<Events, Why> {
     let connection = Connection::open(url).await?;
-    let (status, mut chunks) = connection.stream(url, &path).await?;
+    let (status, mut chunks) = connection.stream(url, "/events").await?;
     if status != StatusCode::OK {
         let body = chunks.next().await.unwrap_or_default();
         return Err(Answer { status, body }.refusal(url));

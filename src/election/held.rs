@@ -22,10 +22,11 @@ impl Held {
     /// The first keepalive comes somewhere in the first retry_period, the others a period after each other: so
     /// elections that begin together don't go on in step.
     pub(super) fn new(lease: Lease, timing: &Timing, rng: &mut fastrand::Rng) -> Self {
-        let first = timing.retry_for(lease.ttl).mul_f64(rng.f64());
+        let period = timing.retry_for(lease.ttl);
+        let first = lease.sent_at + period.mul_f64(rng.f64());
         Held {
             lease,
-            keepalive: Keepalive::DueAt(lease.sent_at + first),
+            keepalive: Keepalive::DueAt(on_the_beat(first, period)),
             unanswered: Backoff::default(),
         }
     }
@@ -63,7 +64,8 @@ impl Held {
         self.lease.sent_at = self.lease.sent_at.max(sent_at);
         self.lease.ttl = ttl;
         self.unanswered = Backoff::default();
-        self.keepalive = Keepalive::DueAt(self.lease.sent_at + timing.retry_for(ttl));
+        let period = timing.retry_for(ttl);
+        self.keepalive = Keepalive::DueAt(on_the_beat(self.lease.sent_at + period, period));
     }
 
     /// The keepalive was not answered: another is due soon.
@@ -79,3 +81,13 @@ impl Held {
         }
     }
 }
+
+/// Slightly earlier, on a beat that all elections of a process share: so those that are due at nearly the same time
+/// cost one wake-up, here and in the store.
+fn on_the_beat(time: Time, period: Duration) -> Time {
+    let beat = u64::try_from(period.as_nanos() / BEATS).unwrap_or(u64::MAX);
+    Time::from_nanos(time.as_nanos() - time.as_nanos() % beat.max(1))
+}
+
+/// In a retry_period.
+const BEATS: u128 = 32;

@@ -1,4 +1,4 @@
-//! The event stream of one election.
+//! The event stream of one election, or of all of them.
 //!
 //! An event is made at the moment when the connection has room for it, and so a leader's is a promise of
 //! that moment. A reader that is slow gets fewer events, and costs no memory: at most a few changes wait,
@@ -10,8 +10,9 @@ use super::server::stopped;
 use super::slots::Busy;
 use crate::clock;
 use crate::election::Role;
-use crate::status::{Answer, Change, ElectionStatus, Snapshot};
-use futures_util::stream::unfold;
+use crate::status::{Answer, Change, ElectionHandle, ElectionStatus, Snapshot};
+use futures_util::StreamExt;
+use futures_util::stream::{SelectAll, select_all, unfold};
 use hyper::body::Bytes;
 use std::sync::Arc;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -25,43 +26,71 @@ pub(super) struct Hold {
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
-/// All events from now until the election or the server stops.
-pub(super) fn body(
-    status: Arc<ElectionStatus>,
+/// All events of these elections from now until each of them or the server stops.
+pub(super) fn body<'a>(
+    elections: impl IntoIterator<Item = &'a ElectionHandle>,
     limits: &Limits,
     stop: watch::Receiver<bool>,
     hold: Hold,
 ) -> Body {
     hold.busy.streams();
+    let elections = elections.into_iter().map(|handle| {
+        let election = Events::of(Arc::clone(&handle.status));
+        let events: Chunks = Box::pin(unfold(election, Events::next));
+        events
+    });
     let mut heartbeat = interval(limits.heartbeat);
     heartbeat.reset();
-    let events = Events {
-        changes: status.subscribe(),
-        status,
+    let merged = Merged {
+        events: select_all(elections),
         heartbeat,
         stop,
-        told: None,
-        ended: false,
         _hold: hold,
     };
-    let chunks: Chunks = Box::pin(unfold(events, Events::next));
+    let chunks: Chunks = Box::pin(unfold(merged, Merged::next));
     Body::Stream(chunks)
 }
 
-#[derive(Debug)]
+struct Merged {
+    events: SelectAll<Chunks>,
+    heartbeat: Interval,
+    stop: watch::Receiver<bool>,
+    _hold: Hold,
+}
+
+impl Merged {
+    async fn next(mut self) -> Option<(Bytes, Self)> {
+        let chunk = tokio::select! {
+            biased;
+            chunk = self.events.next() => chunk?,
+            () = stopped(&mut self.stop) => return None,
+            _ = self.heartbeat.tick() => Bytes::from_static(b": ping\n\n"),
+        };
+        self.heartbeat.reset();
+        Some((chunk, self))
+    }
+}
+
+/// Those of one election.
 struct Events {
     status: Arc<ElectionStatus>,
     changes: Receiver<(Change, Arc<Snapshot>)>,
-    heartbeat: Interval,
-    stop: watch::Receiver<bool>,
     /// The number of transitions in the last event: it never goes back.
     told: Option<u64>,
     /// Whether the last event has been told.
     ended: bool,
-    _hold: Hold,
 }
 
 impl Events {
+    fn of(status: Arc<ElectionStatus>) -> Self {
+        Events {
+            changes: status.subscribe(),
+            status,
+            told: None,
+            ended: false,
+        }
+    }
+
     async fn next(mut self) -> Option<(Bytes, Self)> {
         if self.ended {
             return None;
@@ -71,18 +100,12 @@ impl Events {
             return Some((chunk, self));
         }
         loop {
-            let chunk = tokio::select! {
-                biased;
-                change = self.changes.recv() => match change {
-                    Ok((change, snapshot)) => self.tell(change, &snapshot),
-                    Err(RecvError::Lagged(_)) => Some(self.current()),
-                    Err(RecvError::Closed) => return None,
-                },
-                () = stopped(&mut self.stop) => return None,
-                _ = self.heartbeat.tick() => Some(Bytes::from_static(b": ping\n\n")),
+            let chunk = match self.changes.recv().await {
+                Ok((change, snapshot)) => self.tell(change, &snapshot),
+                Err(RecvError::Lagged(_)) => Some(self.current()),
+                Err(RecvError::Closed) => return None,
             };
             if let Some(chunk) = chunk {
-                self.heartbeat.reset();
                 return Some((chunk, self));
             }
         }

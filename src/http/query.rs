@@ -59,6 +59,17 @@ impl<'a> Query<'a> {
         }
     }
 
+    /// The election that is named, or all of them.
+    pub(super) fn pick_or_all<'b>(
+        &self,
+        elections: &'b [ElectionHandle],
+    ) -> Result<&'b [ElectionHandle], Refusal> {
+        match &self.election {
+            None => Ok(elections),
+            Some(_) => self.pick(elections).map(std::slice::from_ref),
+        }
+    }
+
     /// Whether an election is named.
     pub(super) fn names_election(&self) -> bool {
         self.election.is_some()

@@ -115,7 +115,7 @@ async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<
         ),
         Route::Events => {
             let query = Query::parse(parts.uri.query())?;
-            let handle = query.pick(elections)?;
+            let picked = query.pick_or_all(elections)?;
             if parts.method == Method::HEAD {
                 return Ok(respond::stream(Body::StreamHead));
             }
@@ -125,12 +125,11 @@ async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<
                     Context::MAX_STREAMS
                 )));
             };
-            let status = Arc::clone(&handle.status);
             let hold = Hold {
                 busy,
                 _permit: permit,
             };
-            let body = events::body(status, &peer.limits, peer.stop.clone(), hold);
+            let body = events::body(picked, &peer.limits, peer.stop.clone(), hold);
             Ok(respond::stream(body))
         }
         Route::Resign => resign::answer(&parts, body, peer).await,

@@ -1,7 +1,7 @@
 //! The event stream.
 
 use super::harness::{Fixture, follower, holder, leader_for, run, stopped};
-use super::{LONG, ONE, with};
+use super::{LONG, ONE, TWO, with};
 use std::time::Duration;
 use tenure::config::Readiness;
 use tenure::election::{Role, Time, View};
@@ -31,6 +31,35 @@ fn events_tell_the_state_at_once_then_each_change_and_each_renewal_until_stopped
         assert_eq!(wire.state().await, ("state".into(), "stepping_down".into()));
         fixture.publish(0, stopped());
         assert_eq!(wire.state().await, ("state".into(), "stopped".into()));
+        wire.last_chunk().await;
+    });
+}
+
+#[test]
+fn without_a_name_the_events_of_all_elections_are_told() {
+    with(TWO, async |fixture| {
+        let mut wire = fixture.connect(Surface::Api).await;
+        wire.send("GET /events HTTP/1.1\r\n\r\n").await;
+        let mut named =
+            [wire.event().await, wire.event().await].map(|(_, json)| json["election"].clone());
+        named.sort_by_key(|name| name.to_string());
+        assert_eq!(named, ["payments", "reports"]);
+        fixture.publish(1, leader_for(LONG));
+        let (name, json) = wire.event().await;
+        assert_eq!(
+            (name.as_str(), &json["election"]),
+            ("state", &"reports".into())
+        );
+        fixture.publish(1, stopped());
+        assert_eq!(wire.state().await.1, "stopped");
+        fixture.publish(0, follower(Some(holder("b"))));
+        let (_, json) = wire.event().await;
+        assert_eq!(
+            (&json["election"], &json["state"]),
+            (&"payments".into(), &"follower".into())
+        );
+        fixture.publish(0, stopped());
+        assert_eq!(wire.state().await.1, "stopped");
         wire.last_chunk().await;
     });
 }
