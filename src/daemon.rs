@@ -209,7 +209,7 @@ impl Elections {
         } = &self.config;
         let alarms = system("making a timer", Alarms::start())?;
         let names = self.config.elections.iter().map(String::as_str);
-        let sessions = self.store.sessions(names, candidate, timing);
+        let sessions = self.store.sessions(names, candidate, timing, &alarms);
         let mut drivers = JoinSet::new();
         for (member, session) in self.members.into_iter().zip(sessions) {
             let driver = Driver::new(
@@ -257,10 +257,11 @@ impl OpenStore {
         elections: impl Iterator<Item = &'a str>,
         candidate: &Candidate,
         timing: &Timing,
+        alarms: &Alarms,
     ) -> Vec<Box<dyn Session>> {
         match self {
-            OpenStore::Etcd(store) => boxed(store.sessions(elections, candidate, timing)),
-            OpenStore::File(store) => boxed(store.sessions(elections, candidate, timing)),
+            OpenStore::Etcd(store) => boxed(store.sessions(elections, candidate, timing, alarms)),
+            OpenStore::File(store) => boxed(store.sessions(elections, candidate, timing, alarms)),
         }
     }
 }

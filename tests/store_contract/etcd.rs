@@ -1,6 +1,6 @@
 //! The etcd store on the bench: a real server for each test.
 
-use crate::peer::Peer;
+use crate::peer::{Peer, alarms};
 use crate::suite::{self, Bench};
 use crate::support::etcd::Etcd;
 use crate::support::ms;
@@ -32,7 +32,9 @@ impl Bench for EtcdBench {
     }
 
     fn session(&self, candidate: &Candidate) -> Box<dyn Session> {
-        let sessions = self.store.sessions(["contract"], candidate, &self.timing());
+        let sessions = self
+            .store
+            .sessions(["contract"], candidate, &self.timing(), &alarms());
         Box::new(sessions.into_iter().next().unwrap())
     }
 
@@ -73,7 +75,7 @@ fn an_answer_that_comes_after_its_bound_is_never_taken_for_that_of_a_newer_keepa
             id: "a".to_owned(),
             advertise: None,
         };
-        let sessions = store.sessions(["contract"], &candidate, &timing);
+        let sessions = store.sessions(["contract"], &candidate, &timing, &alarms());
         let session = sessions.into_iter().next().unwrap();
         let mut a = Peer::with(Box::new(session), timing);
         let lease = a.join().await;
@@ -110,7 +112,7 @@ fn a_stream_that_owes_a_lease_an_answer_renews_it_no_more_though_it_answers_othe
             id: "a".to_owned(),
             advertise: None,
         };
-        let sessions = store.sessions(["slow", "other"], &candidate, &timing);
+        let sessions = store.sessions(["slow", "other"], &candidate, &timing, &alarms());
         let mut peers = sessions
             .into_iter()
             .map(|session| Peer::with(Box::new(session), timing));

@@ -1,5 +1,6 @@
 //! The file store on the bench.
 
+use crate::peer::alarms;
 use crate::suite::{self, Bench};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,7 +28,9 @@ impl Bench for FileBench {
     }
 
     fn session(&self, candidate: &Candidate) -> Box<dyn Session> {
-        let sessions = self.store.sessions(["contract"], candidate, &self.timing());
+        let sessions = self
+            .store
+            .sessions(["contract"], candidate, &self.timing(), &alarms());
         Box::new(sessions.into_iter().next().unwrap())
     }
 

@@ -107,7 +107,7 @@ impl Peer {
     /// Renews until `time`; the last renewal was sent at the returned time.
     pub(crate) async fn stay_until(&mut self, lease: &Lease, time: Time) -> Time {
         let mut last = lease.sent_at;
-        let mut alarm = Alarms::start().unwrap().alarm();
+        let mut alarm = alarms().alarm();
         while clock::now() < time {
             let due = last + self.timing.retry_period();
             alarm.wait_until(Some(due.min(time))).await;
@@ -123,4 +123,9 @@ impl Peer {
 /// What the core does: a name that nobody else draws.
 pub(crate) fn draw_lease_id() -> LeaseId {
     LeaseId((tenure::store::random() >> 1).max(1))
+}
+
+/// The timer of a runtime of its own.
+pub(crate) fn alarms() -> Alarms {
+    Alarms::start().unwrap()
 }

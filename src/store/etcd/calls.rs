@@ -4,6 +4,7 @@ use super::connections::Connection;
 use super::error::Failure;
 use super::keepalives::KeepAlives;
 use super::layout;
+use super::observer::Sight;
 use super::requests::Requests;
 use crate::clock;
 use crate::election::{Event, Lease, LeaseId, Standing, Token};
@@ -13,6 +14,7 @@ use etcd_client::{
 };
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// What every request needs to know.
@@ -26,6 +28,8 @@ pub(super) struct Calls {
     pub(super) value: String,
     /// What to ask for.
     pub(super) ttl: Duration,
+    /// The queue, while it is watched.
+    pub(super) sights: watch::Receiver<Sight>,
 }
 
 impl Calls {
@@ -39,6 +43,7 @@ impl Calls {
                 .requests
                 .in_turn(async |at| self.grant(at, id).await)
                 .await?;
+            self.wait_for_sight().await;
             let token = self
                 .requests
                 .in_turn(async |at| self.enter(at, id).await)
@@ -73,6 +78,14 @@ impl Calls {
             );
         }
         Ok(layout::seconds(granted))
+    }
+
+    /// A watch that begins before the newest change is told of it a tenth of a second later (etcd calls it unsynced,
+    /// and looks after such watches now and then). So the own place is not taken before the watch is there: that is
+    /// nearly always the case, and not worth a failure where it isn't.
+    async fn wait_for_sight(&self) {
+        let mut sights = self.sights.clone();
+        let _ = timeout(self.requests.bound, sights.wait_for(Option::is_some)).await;
     }
 
     async fn enter(&self, connection: &Connection, id: LeaseId) -> Result<Token, Failure> {

@@ -14,6 +14,7 @@ mod observer;
 mod requests;
 mod watches;
 
+use crate::clock::Alarms;
 use crate::config::EtcdConfig;
 use crate::election::{Action, Candidate, Event, Lease, LeaseId, Timing};
 use crate::store::{Lane, Namesakes, Session};
@@ -69,6 +70,7 @@ impl EtcdStore {
         elections: impl IntoIterator<Item = &'a str>,
         candidate: &Candidate,
         timing: &Timing,
+        alarms: &Alarms,
     ) -> Vec<EtcdSession> {
         let requests = Arc::new(Requests::new(Arc::clone(&self.connections), self.bound));
         let keepalives = Arc::new(KeepAlives::default());
@@ -81,7 +83,8 @@ impl EtcdStore {
             })
             .unzip();
         let mut observer = JoinSet::new();
-        observer.spawn(Observer::new(Arc::clone(&requests), watched, timing.ttl()).observe());
+        let observe = Observer::new(Arc::clone(&requests), watched, timing.ttl(), alarms.alarm());
+        observer.spawn(observe.observe());
         let observer = Arc::new(observer);
         seen.into_iter()
             .map(|(prefix, sights)| EtcdSession {
@@ -91,6 +94,7 @@ impl EtcdStore {
                     prefix,
                     value: layout::value(candidate),
                     ttl: timing.ttl(),
+                    sights: sights.clone(),
                 }),
                 candidate: candidate.clone(),
                 own: None,

@@ -10,6 +10,7 @@ use super::error::Failure;
 use super::layout;
 use super::requests::Requests;
 use super::watches::{Watches, cancelled};
+use crate::clock::{self, Alarm};
 use crate::election::{Backoff, Token};
 use crate::store::{Queue, random};
 use etcd_client::{Event, EventType, GetOptions, WatchResponse};
@@ -29,7 +30,10 @@ pub(super) struct Watched {
     /// Of its keys.
     pub(super) prefix: String,
     /// Where the queue is shown.
-    pub(super) sight: watch::Sender<Sight>,
+    sight: watch::Sender<Sight>,
+    /// The queue that was read, until it is watched: shown before, it would be the last for a while, and changes
+    /// that come between would be told late.
+    read: Option<Queue>,
     keys: Keys,
 }
 
@@ -41,13 +45,16 @@ impl Watched {
         Watched {
             prefix,
             sight,
+            read: None,
             keys: Keys::new(),
         }
     }
 
-    fn see(&mut self, (queue, keys): (Queue, Keys)) {
-        self.keys = keys;
-        self.sight.send_replace(Some(queue));
+    /// It is being watched from the revision that was read.
+    fn see(&mut self) {
+        if let Some(queue) = self.read.take() {
+            self.sight.send_replace(Some(queue));
+        }
     }
 
     fn lose_sight(&mut self) {
@@ -74,6 +81,7 @@ pub(super) struct Observer {
     elections: Vec<Watched>,
     /// A watch stream that has been quiet for so long is asked whether it is still there: nothing else would tell.
     quiet: Duration,
+    alarm: Alarm,
     backoff: Backoff,
     rng: fastrand::Rng,
 }
@@ -82,11 +90,17 @@ pub(super) struct Observer {
 type Read = BoxFuture<'static, (usize, Result<(Queue, Keys), Failure>)>;
 
 impl Observer {
-    pub(super) fn new(requests: Arc<Requests>, elections: Vec<Watched>, quiet: Duration) -> Self {
+    pub(super) fn new(
+        requests: Arc<Requests>,
+        elections: Vec<Watched>,
+        quiet: Duration,
+        alarm: Alarm,
+    ) -> Self {
         Observer {
             requests,
             elections,
             quiet,
+            alarm,
             backoff: Backoff::default(),
             rng: fastrand::Rng::with_seed(random()),
         }
@@ -119,7 +133,7 @@ impl Observer {
         for index in 0..self.elections.len() {
             reads.push(self.read(index, Duration::ZERO));
         }
-        let mut asked = false;
+        let (mut asked, mut heard_at) = (false, clock::now());
         loop {
             let patience = if asked {
                 self.requests.bound
@@ -130,6 +144,7 @@ impl Observer {
                 biased;
                 message = watches.message() => {
                     asked = false;
+                    heard_at = clock::now();
                     let (response, index) = message?;
                     if let Some(index) = index {
                         self.take_in(index, &response)?;
@@ -140,22 +155,24 @@ impl Observer {
                     }
                 }
                 Some((index, read)) = reads.next() => match read {
-                    Ok(read) => {
-                        let from = read.0.revision + 1;
-                        self.elections[index].see(read);
-                        watches.watch(index, &self.elections[index].prefix, from);
+                    Ok((queue, keys)) => {
+                        let election = &mut self.elections[index];
+                        watches.watch(index, &election.prefix, queue.revision + 1);
+                        election.read = Some(queue);
+                        election.keys = keys;
                     }
                     Err(_) => {
                         let delay = self.backoff.next_delay(&mut self.rng);
                         reads.push(self.read(index, delay));
                     }
                 },
-                () = tokio::time::sleep(patience) => {
+                () = self.alarm.wait_until(Some(heard_at + patience)) => {
                     if asked {
                         return Err(Failure::Unreachable("the watch is silent".to_owned()));
                     }
                     watches.ask_for_progress();
                     asked = true;
+                    heard_at = clock::now();
                 }
                 () = another(&mut generations, connection.generation()) => return Ok(()),
             }
@@ -166,6 +183,7 @@ impl Observer {
         let election = &mut self.elections[index];
         if !response.canceled() {
             self.backoff = Backoff::default();
+            election.see();
             election.apply(response.events());
             return Ok(());
         }

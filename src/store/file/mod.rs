@@ -25,6 +25,9 @@
 //! A crash leaves at most a state that no head names. States well behind the head are removed by whoever changes
 //! the queue next, whosever they are: a writer that still means to make one of them count has lost already.
 //!
+//! Each election has a thread of its own, an inotify instance, and a sync of the disk for every renewal: it is meant
+//! for a few elections.
+//!
 //! # Why there are never two leaders
 //! A place leaves the queue only by a change: its own release, or a sweep of what has expired. Nobody is first
 //! because of what the clock says about those ahead: [`Standing::First`](crate::election::Standing) is read from
@@ -93,9 +96,8 @@ impl FileStore {
         elections: impl IntoIterator<Item = &'a str>,
         candidate: &Candidate,
         timing: &Timing,
+        alarms: &Alarms,
     ) -> Vec<FileSession> {
-        // Without a timer, what expires is noticed by the look of every retry_period.
-        let alarms = Alarms::start().ok();
         elections
             .into_iter()
             .map(|election| {
@@ -105,8 +107,7 @@ impl FileStore {
                     timing.ttl(),
                     self.clock.clone(),
                 );
-                let alarm = alarms.as_ref().map(Alarms::alarm);
-                FileSession::new(ledger, timing, self.connected.clone(), alarm)
+                FileSession::new(ledger, timing, self.connected.clone(), alarms.alarm())
             })
             .collect()
     }

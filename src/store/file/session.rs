@@ -40,7 +40,7 @@ pub struct FileSession {
     trouble: Option<Trouble>,
     look_at: Time,
     next_expiry: Option<Time>,
-    alarm: Option<Alarm>,
+    alarm: Alarm,
     watch: Option<Watch>,
 }
 
@@ -66,7 +66,7 @@ impl FileSession {
         ledger: Ledger,
         timing: &Timing,
         connected: Arc<AtomicBool>,
-        alarm: Option<Alarm>,
+        alarm: Alarm,
     ) -> Self {
         FileSession {
             ledger,
@@ -100,7 +100,7 @@ impl FileSession {
             tokio::select! {
                 reply = reply(&mut self.worker) => self.replied(reply),
                 () = changed(&mut self.watch) => self.look_at = Time::ORIGIN,
-                () = expired(&mut self.alarm, self.next_expiry) => {
+                () = self.alarm.wait_until(self.next_expiry) => {
                     self.next_expiry = None;
                     self.look_at = Time::ORIGIN;
                 }
@@ -345,13 +345,6 @@ async fn reply(worker: &mut Option<Worker>) -> Reply {
 async fn changed(watch: &mut Option<Watch>) {
     match watch {
         Some(watch) => watch.changed().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn expired(alarm: &mut Option<Alarm>, at: Option<Time>) {
-    match alarm {
-        Some(alarm) => alarm.wait_until(at).await,
         None => std::future::pending().await,
     }
 }

@@ -3,6 +3,7 @@
 use super::super::FileStore;
 use super::super::directory::Directory;
 use super::*;
+use crate::clock::Alarms;
 use crate::election::{Candidate, Standing};
 use crate::store::{Queue, random};
 use std::fs;
@@ -46,7 +47,12 @@ fn with_a_hung_disk() -> (
     let directory = Directory::new("/nowhere".into(), "e");
     let timing = timing(20);
     let ledger = Ledger::new(directory, candidate(), timing.ttl(), None);
-    let mut session = FileSession::new(ledger, &timing, connected(), None);
+    let mut session = FileSession::new(
+        ledger,
+        &timing,
+        connected(),
+        Alarms::start().unwrap().alarm(),
+    );
     let (worker, commands, replies) = Worker::ends();
     session.worker = Some(worker);
     (session, commands, replies)
@@ -196,10 +202,12 @@ fn a_release_calls_back_the_keepalive_under_way_and_drops_those_that_wait() {
 
 #[test]
 fn the_worker_ends_with_its_session() {
-    let (session, commands, replies) = with_a_hung_disk();
-    drop(session);
-    assert!(commands.recv().is_err());
-    assert!(replies.is_closed());
+    test(async {
+        let (session, commands, replies) = with_a_hung_disk();
+        drop(session);
+        assert!(commands.recv().is_err());
+        assert!(replies.is_closed());
+    });
 }
 
 #[test]
@@ -250,6 +258,6 @@ fn without_a_watch_a_change_is_seen_by_looking() {
 }
 
 fn session_on(store: &FileStore) -> FileSession {
-    let sessions = store.sessions(["e"], &candidate(), &timing(100));
+    let sessions = store.sessions(["e"], &candidate(), &timing(100), &Alarms::start().unwrap());
     sessions.into_iter().next().unwrap()
 }
