@@ -1,6 +1,6 @@
 # `make run` and `make test` are all that is needed to begin. The rest is what they, and CI, are made of.
 
-.PHONY: run test lint docs release
+.PHONY: run test lint docs release bench
 
 run: ## a candidate on the embedded store
 	@.ci/install build
@@ -14,6 +14,8 @@ lint:
 	@.ci/install build
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
+	cp Cargo.lock tests/fuzz/
+	cargo clippy --manifest-path tests/fuzz/Cargo.toml --target-dir target -- --deny warnings
 
 docs:
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps
@@ -21,3 +23,7 @@ docs:
 release:
 	@.ci/install build
 	cargo build --release --locked
+
+bench: ## tenure beside its peers: target/bench/report.md
+	@.ci/install bench
+	cargo bench --locked --bench peers
