@@ -2,8 +2,8 @@
 //!
 //! Leases are timed by CLOCK_BOOTTIME: unlike CLOCK_MONOTONIC, which `std` and tokio read, it goes on
 //! while the host sleeps, and the store's clock goes on then too. The wall clock only dates what people
-//! read. `.clippy.toml` bans every other way to ask the time. Timers of tokio (they stand still in a
-//! sleep) only bound waits for answers; what a lease depends on waits on an [`Alarm`].
+//! read. `.clippy.toml` bans every other way to ask the time. Timers of tokio stand still in a
+//! sleep: what a lease depends on waits on an [`Alarm`].
 
 use crate::election::Time;
 use rustix::time::{
@@ -12,10 +12,11 @@ use rustix::time::{
 };
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
 /// The time since the host booted, its sleep included.
@@ -41,8 +42,8 @@ pub struct Alarms(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// A timerfd. It is read and awaited as a pipe is, and so tokio's safe type for pipes serves.
-    timer: pipe::Receiver,
+    /// A timerfd.
+    timer: OwnedFd,
     waiting: Mutex<Waiting>,
 }
 
@@ -63,11 +64,13 @@ impl Alarms {
     pub fn start() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
+        // It is read and awaited as a pipe is, and so tokio's safe type for pipes serves.
+        let expiries = pipe::Receiver::from_owned_fd_unchecked(timer.try_clone()?)?;
         let shared = Arc::new(Shared {
-            timer: pipe::Receiver::from_owned_fd_unchecked(timer)?,
+            timer,
             waiting: Mutex::default(),
         });
-        tokio::spawn(Arc::clone(&shared).wake_in_time());
+        tokio::spawn(Arc::clone(&shared).wake_in_time(expiries));
         Ok(Alarms(shared))
     }
 
@@ -80,14 +83,24 @@ impl Alarms {
             shared: Arc::clone(&self.0),
         }
     }
+
+    /// What comes of a future, if it comes within `bound`.
+    pub async fn bounded<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
+        let mut alarm = self.alarm();
+        tokio::select! {
+            biased;
+            output = future => Some(output),
+            () = alarm.wait_until(Some(now() + bound)) => None,
+        }
+    }
 }
 
 impl Shared {
-    async fn wake_in_time(self: Arc<Self>) {
+    async fn wake_in_time(self: Arc<Self>, mut expiries: pipe::Receiver) {
+        // Longer than what is read: so tokio knows that nothing is left to be read, without trying.
+        let mut count = [0; 16];
         // An error comes only where the runtime is shutting down: nobody is left to be woken.
-        while self.timer.readable().await.is_ok() {
-            // Reading rearms the wait. Where there is nothing to read, it was woken for nothing.
-            let _ = self.timer.try_read(&mut [0; 8]);
+        while expiries.read(&mut count).await.is_ok() {
             let mut waiting = self.waiting();
             let now = now();
             while let Some(first) = waiting.wakers.first_entry()
@@ -174,7 +187,6 @@ fn timespec(nanos: u64) -> Timespec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn alarm_test(test: impl Future<Output = ()>) {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -245,6 +257,19 @@ mod tests {
                 () = alarm.wait_until(Some(now() + Duration::from_secs(3600))) => panic!("an hour has not passed"),
                 () = std::future::ready(()) => {}
             }
+            assert!(alarms.0.waiting().wakers.is_empty());
+        });
+    }
+
+    #[test]
+    fn a_bounded_wait_ends_at_its_bound_and_leaves_nothing() {
+        alarm_test(async {
+            let alarms = Alarms::start().unwrap();
+            let bound = Duration::from_millis(5);
+            let begin = now();
+            let never = alarms.bounded(bound, std::future::pending::<()>()).await;
+            assert!(never.is_none() && now() >= begin + bound);
+            assert_eq!(alarms.bounded(bound, async { 7 }).await, Some(7));
             assert!(alarms.0.waiting().wakers.is_empty());
         });
     }

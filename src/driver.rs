@@ -93,9 +93,10 @@ impl Driver {
             let timeout = self.election.next_timeout();
             tokio::select! {
                 biased;
-                // The store comes before whoever asks: a flood of requests delays no keepalive.
-                () = alarm.wait_until(timeout) => self.take_in(Event::Tick),
+                // The store comes before whoever asks: a flood of requests delays no keepalive. Its events come
+                // first: whatever is due is done with the next of them, and a deadline comes before any.
                 event = self.sidecar.session.next() => self.take_in(event),
+                () = alarm.wait_until(timeout) => self.take_in(Event::Tick),
                 command = self.commands.recv() => match command {
                     Some(command) => self.obey(command),
                     None => self.take_in(Event::Shutdown),

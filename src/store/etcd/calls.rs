@@ -15,7 +15,6 @@ use etcd_client::{
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::timeout;
 
 /// What every request needs to know.
 #[derive(Debug)]
@@ -85,7 +84,8 @@ impl Calls {
     /// nearly always the case, and not worth a failure where it isn't.
     async fn wait_for_sight(&self) {
         let mut sights = self.sights.clone();
-        let _ = timeout(self.requests.bound, sights.wait_for(Option::is_some)).await;
+        let seen = sights.wait_for(Option::is_some);
+        self.requests.bounded(seen).await;
     }
 
     async fn enter(&self, connection: &Connection, id: LeaseId) -> Result<Token, Failure> {
@@ -158,9 +158,10 @@ impl Calls {
             None => current.await,
             Some(old) => {
                 let abandoned = async {
-                    timeout(requests.bound, revoke(&old, id))
+                    requests
+                        .bounded(revoke(&old, id))
                         .await
-                        .unwrap_or_else(|_| Err(Failure::timed_out()))
+                        .unwrap_or_else(|| Err(Failure::timed_out()))
                 };
                 Box::pin(either_succeeds(current, abandoned)).await
             }

@@ -72,7 +72,11 @@ impl EtcdStore {
         timing: &Timing,
         alarms: &Alarms,
     ) -> Vec<EtcdSession> {
-        let requests = Arc::new(Requests::new(Arc::clone(&self.connections), self.bound));
+        let requests = Arc::new(Requests::new(
+            Arc::clone(&self.connections),
+            self.bound,
+            alarms,
+        ));
         let keepalives = Arc::new(KeepAlives::default());
         let (watched, seen): (Vec<_>, Vec<_>) = elections
             .into_iter()

@@ -2,10 +2,10 @@
 
 use super::connections::{Connection, Connections};
 use super::error::Failure;
+use crate::clock::Alarms;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 /// So many requests may be under way; the others stand in line. Thousands of elections that begin at once would
 /// otherwise take memory for all of their requests, and etcd would be no faster for it.
@@ -18,14 +18,16 @@ pub(super) struct Requests {
     /// How long to wait for an answer.
     pub(super) bound: Duration,
     line: Semaphore,
+    alarms: Alarms,
 }
 
 impl Requests {
-    pub(super) fn new(connections: Arc<Connections>, bound: Duration) -> Self {
+    pub(super) fn new(connections: Arc<Connections>, bound: Duration, alarms: &Alarms) -> Self {
         Requests {
             connections,
             bound,
             line: Semaphore::new(AT_ONCE),
+            alarms: alarms.clone(),
         }
     }
 
@@ -34,10 +36,10 @@ impl Requests {
         &self,
         call: impl AsyncFnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let answer = match timeout(self.bound, self.line.acquire()).await {
+        let answer = match self.bounded(self.line.acquire()).await {
             // Boxed, so that whoever stands in line takes little memory.
-            Ok(_turn) => Box::pin(self.attempt(call)).await,
-            Err(_) => Err(Failure::timed_out()),
+            Some(_turn) => Box::pin(self.attempt(call)).await,
+            None => Err(Failure::timed_out()),
         };
         self.pause_if_refused(answer).await
     }
@@ -67,7 +69,7 @@ impl Requests {
             }
             answer
         };
-        if let Ok(answer) = timeout(self.bound, attempt).await {
+        if let Some(answer) = self.bounded(attempt).await {
             return answer;
         }
         // Where others were answered meanwhile, it is the request that is slow and not the connection: to give
@@ -79,6 +81,11 @@ impl Requests {
             self.connections.failed(connection.generation(), &silent);
         }
         Err(Failure::timed_out())
+    }
+
+    /// What comes of a wait for etcd, unless it takes too long.
+    pub(super) async fn bounded<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        self.alarms.bounded(self.bound, wait).await
     }
 
     /// Asking again soon would be refused again, at some cost to the store.
