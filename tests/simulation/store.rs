@@ -1,7 +1,7 @@
 //! A store that behaves like etcd: a lease is swept late, never early; a change of its leader lengthens all
 //! leases, and the old leader goes on answering keepalives for a while, to no effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tenure::election::{Holder, LeaseId, Observation, Standing, Time, Token};
 
@@ -17,6 +17,7 @@ pub(crate) struct Store {
     revision: u64,
     leases: BTreeMap<LeaseId, Granted>,
     queue: BTreeMap<Token, LeaseId>,
+    revoked: BTreeSet<LeaseId>,
     /// Until then, keepalives may be answered by one who leads no more.
     deposed_until: Time,
     /// Places deleted by somebody who had no business to.
@@ -27,6 +28,8 @@ pub(crate) struct Store {
 struct Granted {
     ttl: Duration,
     expires_at: Time,
+    /// Whether it was granted before the last change of leader: of a later one, the old leader never heard.
+    known_to_old: bool,
 }
 
 impl Store {
@@ -42,7 +45,11 @@ impl Store {
         let expires_at = now + ttl;
         self.leases
             .entry(lease)
-            .or_insert(Granted { ttl, expires_at });
+            .or_insert(Granted {
+                ttl,
+                expires_at,
+                known_to_old: false,
+            });
     }
 
     /// Puts a key that hangs on the lease; nothing where there is no such lease.
@@ -64,7 +71,7 @@ impl Store {
         by_old: bool,
     ) -> Option<Duration> {
         let granted = self.leases.get_mut(&lease)?;
-        if !(by_old && now < self.deposed_until) {
+        if !(by_old && granted.known_to_old && now < self.deposed_until) {
             granted.expires_at = granted.expires_at.max(now + granted.ttl);
         }
         Some(granted.ttl)
@@ -80,6 +87,7 @@ impl Store {
 
     pub(crate) fn revoke(&mut self, lease: LeaseId) -> bool {
         self.leases.remove(&lease);
+        self.revoked.insert(lease);
         self.remove_place(lease)
     }
 
@@ -100,6 +108,7 @@ impl Store {
     pub(crate) fn change_leader(&mut self, now: Time) {
         for granted in self.leases.values_mut() {
             granted.expires_at = now + granted.ttl + ELECTION_TIMEOUT;
+            granted.known_to_old = true;
         }
         self.deposed_until = now + ELECTION_TIMEOUT;
     }
@@ -132,8 +141,11 @@ impl Store {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.leases.is_empty()
+    /// Whether every lease has been released that anybody could release. A request for a lease that comes after its
+    /// revocation, on a network that lost sight of it, is granted: such a lease has no holder, and runs out.
+    pub(crate) fn is_left_in_order(&self) -> bool {
+        let mut leases = self.leases.keys();
+        leases.all(|lease| self.revoked.contains(lease))
     }
 
     fn token_of(&self, lease: LeaseId) -> Option<Token> {
