@@ -9,7 +9,8 @@ use std::time::Duration;
 pub(super) struct Held {
     pub(super) lease: Lease,
     keepalive: Keepalive,
-    unanswered: Backoff,
+    /// Since the last answer.
+    unanswered: Option<Backoff>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +28,7 @@ impl Held {
         Held {
             lease,
             keepalive: Keepalive::DueAt(on_the_beat(first, period)),
-            unanswered: Backoff::default(),
+            unanswered: None,
         }
     }
 
@@ -60,17 +61,28 @@ impl Held {
     }
 
     /// The keepalive sent at `sent_at` was answered.
-    pub(super) fn answered(&mut self, sent_at: Time, ttl: Duration, timing: &Timing) {
+    pub(super) fn answered(
+        &mut self,
+        sent_at: Time,
+        ttl: Duration,
+        timing: &Timing,
+        rng: &mut fastrand::Rng,
+    ) {
         self.lease.sent_at = self.lease.sent_at.max(sent_at);
         self.lease.ttl = ttl;
-        self.unanswered = Backoff::default();
         let period = timing.retry_for(ttl);
-        self.keepalive = Keepalive::DueAt(on_the_beat(self.lease.sent_at + period, period));
+        let due = match self.unanswered.take() {
+            None => self.lease.sent_at + period,
+            // An outage ends for all elections at once, after which they would go on in step.
+            Some(_) => self.lease.sent_at + period.mul_f64(rng.f64()),
+        };
+        self.keepalive = Keepalive::DueAt(on_the_beat(due, period));
     }
 
     /// The keepalive was not answered: another is due soon.
     pub(super) fn not_answered(&mut self, now: Time, rng: &mut fastrand::Rng) {
-        self.keepalive = Keepalive::DueAt(now + self.unanswered.next_delay(rng));
+        let delay = self.unanswered.get_or_insert_default().next_delay(rng);
+        self.keepalive = Keepalive::DueAt(now + delay);
     }
 
     /// When the next keepalive is due, unless one is outstanding.

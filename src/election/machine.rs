@@ -238,7 +238,7 @@ impl Election {
             } => {
                 let timing = self.timing;
                 if let Some(held) = self.state.held_mut(lease) {
-                    held.answered(sent_at, ttl, &timing);
+                    held.answered(sent_at, ttl, &timing, &mut self.rng);
                     self.setbacks = Backoff::default();
                 }
             }

@@ -233,6 +233,37 @@ fn an_unanswered_keepalive_is_followed_by_another_soon() {
 }
 
 #[test]
+fn after_an_outage_keepalives_come_anywhere_in_a_period_again() {
+    let mut quarters = [0; 4];
+    for seed in 0..400 {
+        let mut election = Election::new(timing(), ShutdownWait::Promise, seed);
+        let [Action::Join(id)] = election.step(at(0), Event::Tick)[..] else {
+            panic!("does not join");
+        };
+        election.step(at(1), Event::Joined(Lease { id, ..lease(0) }));
+        election.step(at(2_000), Event::Tick);
+        election.step(at(3_000), Event::KeepAliveFailed(id));
+        election.step(at(3_100), Event::Tick);
+        let event = Event::KeptAlive {
+            lease: id,
+            sent_at: at(3_100),
+            ttl: ms(10_000),
+        };
+        let next = if election
+            .step(at(3_101), event)
+            .contains(&Action::KeepAlive(id))
+        {
+            ms(1)
+        } else {
+            election.next_timeout().unwrap().since(at(3_100))
+        };
+        assert!(next <= ms(2_000), "{next:?}");
+        quarters[(next.as_millis() / 500).min(3) as usize] += 1;
+    }
+    assert!(quarters.iter().all(|&count| count > 50), "{quarters:?}");
+}
+
+#[test]
 fn a_leader_whose_keepalives_are_not_answered_steps_down_and_revokes() {
     let mut c = Candidate::leading();
     c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(own())]);

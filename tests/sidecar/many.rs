@@ -53,7 +53,7 @@ fn election(sidecar: &Sidecar, name: &str) -> Value {
 }
 
 #[test]
-fn all_elections_share_a_connection_a_stream_of_keepalives_a_stream_of_watches_and_few_files() {
+fn all_elections_share_a_connection_streams_of_keepalives_a_stream_of_watches_and_few_files() {
     let etcd = Etcd::started();
     let mut a = start_leading(&etcd);
     let renewed = || {
@@ -63,11 +63,8 @@ fn all_elections_share_a_connection_a_stream_of_keepalives_a_stream_of_watches_a
     eventually("the last of them is renewed", ROLE_BOUND, renewed);
 
     let calls = etcd.calls();
-    assert_eq!(
-        (calls["LeaseKeepAlive"], calls["Watch"]),
-        (1, 1),
-        "{calls:?}"
-    );
+    assert_eq!(calls["Watch"], 1, "{calls:?}");
+    assert!(calls["LeaseKeepAlive"] <= COUNT as u64 / 20, "{calls:?}");
     assert!(a.metric("process_open_fds", &[]) < MOST_FILES);
     a.end_well();
     assert_eq!(etcd.ctl().lease_count(), 0);

@@ -7,6 +7,10 @@ use crate::support::sidecar::{
 };
 use crate::support::witness::{History, Witnesses};
 use crate::support::{eventually, let_pass, ms};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 use tenure::clock;
 use tenure::election::Time;
@@ -173,4 +177,26 @@ fn led_soon_after(history: &History, back: Time) {
         took < RETURN_BOUND,
         "nobody led until {took:?} after etcd's return"
     );
+}
+
+#[test]
+fn an_etcd_that_takes_no_connections_is_not_hammered() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tries);
+    // Ends with the test binary. Each connection is closed at once.
+    thread::spawn(move || {
+        for _ in listener.incoming() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let mut a = Spec::on_endpoints("a", &[endpoint]).start();
+    eventually("it tries", ROLE_BOUND, || {
+        (tries.load(Ordering::Relaxed) > 0).then_some(())
+    });
+    let_pass(ms(3_000));
+    let tries = tries.load(Ordering::Relaxed);
+    assert!(tries < 150, "{tries} connections in 3 s");
+    a.end_well();
 }

@@ -49,7 +49,10 @@ impl Calls {
                 .await?;
             Ok::<_, Failure>((ttl, token))
         };
-        match joined.await {
+        // Longer than its steps one by one, and shorter than the sum of what each may take.
+        let bound = self.requests.bound * 3;
+        let joined = self.requests.bounded_by(bound, joined).await;
+        match joined.unwrap_or_else(|| Err(Failure::timed_out())) {
             Ok((ttl, token)) => Event::Joined(Lease {
                 id,
                 token,

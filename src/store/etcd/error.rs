@@ -49,12 +49,11 @@ fn from_status(status: &tonic::Status) -> Failure {
         Code::InvalidArgument if message.contains("auth") => {
             Failure::Unreachable(message.to_owned())
         }
-        Code::ResourceExhausted if message.contains("space exceeded") => {
-            Failure::Refused(message.to_owned())
-        }
-        Code::PermissionDenied | Code::InvalidArgument | Code::FailedPrecondition => {
-            Failure::Refused(message.to_owned())
-        }
+        // No space left, or too many requests: a fresh connection would only add to them.
+        Code::ResourceExhausted
+        | Code::PermissionDenied
+        | Code::InvalidArgument
+        | Code::FailedPrecondition => Failure::Refused(message.to_owned()),
         _ => Failure::Unreachable(because(message, std::error::Error::source(status))),
     }
 }

@@ -1,10 +1,11 @@
-//! One stream for the keepalives of all leases.
+//! A few streams for the keepalives of all leases.
 //!
-//! etcd's answers carry the lease's id, and no request's. So a lease has at most one keepalive outstanding on a
+//! etcd answers a stream's keepalives one after the other, and on a member that does not lead asks its leader for each:
+//! so one stream is not enough for thousands. Its answers carry the lease's id, and no request's. So a lease has at most one keepalive outstanding on a
 //! stream, and one that was never answered ends the stream for all: the late answer would be taken for that of a
 //! newer keepalive.
 
-use super::connections::Connection;
+use super::connections::{Connection, Connections};
 use super::error::Failure;
 use super::layout;
 use crate::election::LeaseId;
@@ -16,12 +17,17 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-/// The stream in use, opened when there is something to ask.
-#[derive(Debug, Default)]
+/// The streams in use, opened when there is something to ask.
+#[derive(Debug)]
 pub(super) struct KeepAlives {
-    /// Whoever opens one holds it meanwhile, and the others wait for what they would have to open themselves.
-    stream: tokio::sync::Mutex<Option<Stream>>,
+    connections: Arc<Connections>,
+    /// A lease is always kept alive on the same of them. Whoever opens one holds it meanwhile, and the others wait for
+    /// what they would have to open themselves.
+    streams: Vec<tokio::sync::Mutex<Option<Stream>>>,
 }
+
+/// On one stream.
+const MOST_LEASES: usize = 32;
 
 #[derive(Debug)]
 struct Stream {
@@ -40,6 +46,15 @@ struct Asked(Mutex<Option<HashMap<LeaseId, oneshot::Sender<Answer>>>>);
 type Answer = Result<Duration, Failure>;
 
 impl KeepAlives {
+    /// For so many leases.
+    pub(super) fn new(connections: Arc<Connections>, leases: usize) -> Self {
+        let streams = 0..leases.div_ceil(MOST_LEASES).max(1);
+        KeepAlives {
+            connections,
+            streams: streams.map(|_| tokio::sync::Mutex::default()).collect(),
+        }
+    }
+
     /// Renews a lease on this connection, and returns the ttl that it has now.
     ///
     /// Opening a stream takes a first keepalive, of whose answer the client shows only that it was good: `granted`
@@ -51,7 +66,12 @@ impl KeepAlives {
         granted: Duration,
     ) -> Answer {
         let (mut keeper, answer) = {
-            let mut stream = self.stream.lock().await;
+            let index = id.0 % self.streams.len() as u64;
+            let mut stream = self.streams[index as usize].lock().await;
+            if connection.generation() != self.connections.generation() {
+                // Given up while this one waited.
+                return Err(Failure::Superseded);
+            }
             let asked = stream
                 .as_ref()
                 .filter(|stream| stream.generation == connection.generation())
@@ -114,7 +134,11 @@ async fn read(mut answers: LeaseKeepAliveStream, asked: Arc<Asked>) {
                 asked.answer(layout::lease_id(answer.id()), renewed);
             }
             Ok(None) => break Failure::Unreachable("the keepalive stream ended".to_owned()),
-            Err(error) => break error.into(),
+            Err(error) => match error.into() {
+                // Whose, it does not say.
+                Failure::NoLease => break Failure::Unreachable("no such lease".to_owned()),
+                failure => break failure,
+            },
         }
     };
     for sender in asked

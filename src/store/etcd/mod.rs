@@ -63,7 +63,7 @@ impl EtcdStore {
         self.connections.renew();
     }
 
-    /// Begins to observe elections, as a candidate that has not joined yet. They share a connection, a stream of
+    /// Begins to observe elections, as a candidate that has not joined yet. They share a connection, streams of
     /// keepalives and a stream of watches. Call it inside the runtime that is to do the work.
     pub fn sessions<'a>(
         &self,
@@ -77,7 +77,6 @@ impl EtcdStore {
             self.bound,
             alarms,
         ));
-        let keepalives = Arc::new(KeepAlives::default());
         let (watched, seen): (Vec<_>, Vec<_>) = elections
             .into_iter()
             .map(|election| {
@@ -86,6 +85,8 @@ impl EtcdStore {
                 (Watched::new(prefix.clone(), sight), (prefix, sights))
             })
             .unzip();
+        let keepalives = KeepAlives::new(Arc::clone(&self.connections), watched.len());
+        let keepalives = Arc::new(keepalives);
         let mut observer = JoinSet::new();
         let observe = Observer::new(Arc::clone(&requests), watched, timing.ttl(), alarms.alarm());
         observer.spawn(observe.observe());

@@ -113,14 +113,12 @@ impl Observer {
             if let Ok(connection) = requests.connections.current().await {
                 let result = self.follow(&connection).await;
                 self.elections.iter_mut().for_each(Watched::lose_sight);
-                match result {
-                    Ok(()) => continue,
-                    Err(failure) => requests
-                        .connections
-                        .failed(connection.generation(), &failure),
+                if let Err(failure) = result {
+                    let generation = connection.generation();
+                    requests.connections.failed(generation, &failure);
                 }
             }
-            // Between tries only: nothing is waited for that could be told.
+            // Between connections only: nothing is waited for that could be told. Short, where this one told anything.
             tokio::time::sleep(self.backoff.next_delay(&mut self.rng)).await;
         }
     }
@@ -150,7 +148,8 @@ impl Observer {
                         self.take_in(index, &response)?;
                         if response.canceled() {
                             // Compacted since the read, or refused.
-                            reads.push(self.read(index, Duration::ZERO));
+                            let delay = self.backoff.next_delay(&mut self.rng);
+                            reads.push(self.read(index, delay));
                         }
                     }
                 }
@@ -166,7 +165,7 @@ impl Observer {
                         reads.push(self.read(index, delay));
                     }
                 },
-                () = self.alarm.wait_until(Some(heard_at + patience)) => {
+                () = self.alarm.wait_until(Some(heard_at + patience)), if watches.are_asked_for() => {
                     if asked {
                         return Err(Failure::Unreachable("the watch is silent".to_owned()));
                     }
@@ -200,7 +199,9 @@ impl Observer {
         let requests = Arc::clone(&self.requests);
         let prefix = self.elections[index].prefix.clone();
         Box::pin(async move {
-            tokio::time::sleep(delay).await;
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
             let read = requests
                 .in_turn(async |connection| read(connection, &prefix).await)
                 .await;

@@ -85,7 +85,16 @@ impl Requests {
 
     /// What comes of a wait for etcd, unless it takes too long.
     pub(super) async fn bounded<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
-        self.alarms.bounded(self.bound, wait).await
+        self.bounded_by(self.bound, wait).await
+    }
+
+    /// The same, for a wait of several steps.
+    pub(super) async fn bounded_by<T>(
+        &self,
+        bound: Duration,
+        wait: impl Future<Output = T>,
+    ) -> Option<T> {
+        self.alarms.bounded(bound, wait).await
     }
 
     /// Asking again soon would be refused again, at some cost to the store.

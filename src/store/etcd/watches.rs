@@ -3,7 +3,7 @@
 use super::connections::Connection;
 use super::error::Failure;
 use etcd_client::{WatchClient, WatchOptions, WatchResponse, WatchResponseStream, WatchStream};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -14,9 +14,10 @@ pub(super) struct Watches {
     asks: mpsc::UnboundedSender<Ask>,
     opening: Option<oneshot::Receiver<Result<WatchResponseStream, Failure>>>,
     stream: Option<WatchResponseStream>,
-    /// Whose watch each is. Numbers are never used again: etcd keeps those of cancelled watches taken.
+    /// Whose watch is created next: etcd answers in the order in which it was asked.
+    asked: VecDeque<usize>,
+    /// Whose watch each is, by the number that etcd gave it.
     elections: HashMap<i64, usize>,
-    last: i64,
     /// Asks, so that answers are read meanwhile: etcd takes no more requests where its answers pile up.
     _asker: JoinSet<()>,
 }
@@ -40,22 +41,25 @@ impl Watches {
             asks,
             opening: Some(opening),
             stream: None,
+            asked: VecDeque::new(),
             elections: HashMap::new(),
-            last: 0,
             _asker: asker,
         }
     }
 
     /// Begins to watch an election's keys, from a revision on.
     pub(super) fn watch(&mut self, election: usize, prefix: &str, from: u64) {
-        self.last += 1;
-        self.elections.insert(self.last, election);
+        self.asked.push_back(election);
         let options = WatchOptions::new()
             .with_prefix()
-            .with_watch_id(self.last)
             .with_start_revision(from.cast_signed());
         let prefix = prefix.to_owned();
         self.ask(Ask::Watch { prefix, options });
+    }
+
+    /// Whether there is anything that etcd could say.
+    pub(super) fn are_asked_for(&self) -> bool {
+        !(self.asked.is_empty() && self.elections.is_empty())
     }
 
     /// Has etcd say something, if it is there.
@@ -73,11 +77,18 @@ impl Watches {
         }
         let stream = self.stream.as_mut().ok_or_else(ended)?;
         let response = stream.message().await?.ok_or_else(ended)?;
+        let id = response.watch_id();
+        let created = response.created().then(|| self.asked.pop_front()).flatten();
+        if let Some(election) = created
+            && !response.canceled()
+        {
+            self.elections.insert(id, election);
+        }
         let election = if response.canceled() {
-            let election = self.elections.remove(&response.watch_id());
-            Some(election.ok_or_else(|| cancelled(&response))?)
+            let cancelled_watch = created.or_else(|| self.elections.remove(&id));
+            Some(cancelled_watch.ok_or_else(|| cancelled(&response))?)
         } else {
-            self.elections.get(&response.watch_id()).copied()
+            self.elections.get(&id).copied()
         };
         Ok((response, election))
     }
