@@ -19,7 +19,7 @@ pub trait Surroundings {
     /// Shows the core's view to whoever asks from now on.
     fn publish(&mut self, view: View);
     /// When the last promise given so far ends.
-    fn promised_until(&self) -> Time;
+    fn promised_until(&mut self) -> Time;
     /// Begins a request to the store.
     fn begin(&mut self, action: Action);
     /// The role has changed.
@@ -154,7 +154,7 @@ impl Surroundings for Sidecar {
         self.status.publish(view, clock::date());
     }
 
-    fn promised_until(&self) -> Time {
+    fn promised_until(&mut self) -> Time {
         self.status.promised_until()
     }
 

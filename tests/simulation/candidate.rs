@@ -323,8 +323,11 @@ impl Surroundings for Simulated<'_> {
         self.candidate.view = view;
     }
 
-    fn promised_until(&self) -> Time {
-        self.candidate.promised_until
+    /// The application asks at the worst moment: right after this was read.
+    fn promised_until(&mut self) -> Time {
+        let until = self.candidate.promised_until;
+        self.candidate.ask(self.now);
+        until
     }
 
     fn begin(&mut self, action: Action) {

@@ -17,7 +17,8 @@ pub(crate) struct Store {
     revision: u64,
     leases: BTreeMap<LeaseId, Granted>,
     queue: BTreeMap<Token, LeaseId>,
-    revoked: BTreeSet<LeaseId>,
+    /// Leases that were given up, or whose holder has crashed.
+    nobodys: BTreeSet<LeaseId>,
     /// Until then, keepalives may be answered by one who leads no more.
     deposed_until: Time,
     /// Places deleted by somebody who had no business to.
@@ -43,13 +44,11 @@ impl Store {
     /// Grants a lease; again, if asked again, to no effect.
     pub(crate) fn grant(&mut self, now: Time, lease: LeaseId, ttl: Duration) {
         let expires_at = now + ttl;
-        self.leases
-            .entry(lease)
-            .or_insert(Granted {
-                ttl,
-                expires_at,
-                known_to_old: false,
-            });
+        self.leases.entry(lease).or_insert(Granted {
+            ttl,
+            expires_at,
+            known_to_old: false,
+        });
     }
 
     /// Puts a key that hangs on the lease; nothing where there is no such lease.
@@ -87,7 +86,7 @@ impl Store {
 
     pub(crate) fn revoke(&mut self, lease: LeaseId) -> bool {
         self.leases.remove(&lease);
-        self.revoked.insert(lease);
+        self.nobodys.insert(lease);
         self.remove_place(lease)
     }
 
@@ -141,11 +140,21 @@ impl Store {
         }
     }
 
+    /// Its holder has crashed: the lease runs out.
+    pub(crate) fn abandon(&mut self, lease: LeaseId) {
+        self.nobodys.insert(lease);
+    }
+
+    /// The leases that somebody has to release.
+    pub(crate) fn held(&self) -> impl Iterator<Item = LeaseId> {
+        let held = self.leases.keys().copied();
+        held.filter(|lease| !self.nobodys.contains(lease))
+    }
+
     /// Whether every lease has been released that anybody could release. A request for a lease that comes after its
-    /// revocation, on a network that lost sight of it, is granted: such a lease has no holder, and runs out.
+    /// revocation or its sender's end, on a network that lost sight of it, is granted: nobody holds it, and it runs out.
     pub(crate) fn is_left_in_order(&self) -> bool {
-        let mut leases = self.leases.keys();
-        leases.all(|lease| self.revoked.contains(lease))
+        self.held().next().is_none()
     }
 
     fn token_of(&self, lease: LeaseId) -> Option<Token> {

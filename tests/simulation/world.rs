@@ -2,10 +2,10 @@
 
 use crate::candidate::{Answer, Candidate, Request};
 use crate::store::{SWEEP_PERIOD, Store};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
-use tenure::election::{Event, LeaseId, ShutdownWait, Time, Timing, Token};
+use tenure::election::{Event, LeaseId, ShutdownWait, Standing, Time, Timing, Token};
 
 /// A request that was sent and is not routed yet.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +104,10 @@ pub(crate) struct World {
     closed: bool,
     highest_token: Token,
     tampered_at: BTreeMap<LeaseId, Time>,
+    /// Whose host asked for each lease.
+    owners: BTreeMap<LeaseId, usize>,
+    /// Those that were found to be the first when somebody asked.
+    verified: BTreeSet<LeaseId>,
     outcome: Outcome,
 }
 
@@ -149,6 +153,8 @@ impl World {
             closed: false,
             highest_token: 0,
             tampered_at: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            verified: BTreeSet::new(),
             outcome: Outcome {
                 crime: None,
                 led: Duration::ZERO,
@@ -252,6 +258,9 @@ impl World {
                 candidate.answered(now, id, answer, &mut sent);
             }
             Happening::Restart(_) if !candidate.is_running() && !self.closed => {
+                if let Some(lease) = candidate.own {
+                    self.store.abandon(lease);
+                }
                 candidate.start(now, seed, &mut sent);
                 self.hosts[to].stopping = false;
             }
@@ -320,11 +329,18 @@ impl World {
         let answer = match delivery.request {
             Request::Grant(lease) => {
                 self.store.grant(now, lease, ttl);
+                self.owners.insert(lease, delivery.from);
                 Answer::Granted
             }
             Request::Enter(lease) => Answer::Entered(self.store.enter(lease)),
             Request::KeepAlive(lease) => Answer::Renewed(self.store.keep_alive(now, lease, by_old)),
-            Request::Verify(lease) => Answer::Standing(self.store.standing(lease)),
+            Request::Verify(lease) => {
+                let standing = self.store.standing(lease);
+                if standing == Standing::First {
+                    self.verified.insert(lease);
+                }
+                Answer::Standing(standing)
+            }
             Request::Revoke(lease) => {
                 self.store.revoke(lease);
                 Answer::Revoked
@@ -392,10 +408,15 @@ impl World {
         let kind = self.rng.u8(..14);
         self.note(&format!("fault {kind} on {host} for {a_while:?}"));
         let sound_again = self.now + a_while + PROMPT;
-        self.hosts[host].sound_since = self.hosts[host].sound_since.max(sound_again);
+        if kind < 10 {
+            self.hosts[host].sound_since = self.hosts[host].sound_since.max(sound_again);
+        }
         match kind {
             0..=2 => self.freeze(host, a_while),
             3 => {
+                if let Some(lease) = self.hosts[host].candidate.own {
+                    self.store.abandon(lease);
+                }
                 self.hosts[host].candidate.crash();
                 self.hosts[host].watching = None;
                 self.at(a_while, Happening::Restart(host));
@@ -407,7 +428,9 @@ impl World {
             5 => self.command(host, Event::Resign { cooldown }),
             6 => {
                 self.command(host, Event::Resign { cooldown });
-                self.hosts[host].candidate.promises.clear();
+                if !self.hosts[host].frozen {
+                    self.hosts[host].candidate.promises.clear();
+                }
                 self.command(host, Event::ApplicationStopped);
             }
             7..=9 => {
@@ -463,6 +486,7 @@ impl World {
         }
         for happening in missed {
             self.reach(host, happening);
+            self.judge();
         }
     }
 
@@ -491,6 +515,17 @@ impl World {
     fn close(&mut self) {
         if self.leader().is_none() {
             self.accuse("nobody leads, long after the last fault".to_owned());
+        }
+        for host in &self.hosts {
+            let candidate = &host.candidate;
+            let queued = candidate.own.map(|lease| self.store.standing(lease));
+            if candidate.is_running() && queued.is_none_or(|standing| standing == Standing::Gone) {
+                let crime = format!(
+                    "{} is not queued, long after the last fault",
+                    candidate.name
+                );
+                return self.accuse(crime);
+            }
         }
         self.closed = true;
         for host in 0..self.hosts.len() {
@@ -522,6 +557,13 @@ impl World {
         if active.len() > 1 {
             self.accuse(format!("several lead, or were promised to: {active:?}"));
         }
+        let forgotten = self.store.held().find(|lease| {
+            let owner = self.owners.get(lease);
+            owner.is_none_or(|owner| self.hosts[*owner].candidate.own != Some(*lease))
+        });
+        if let Some(lease) = forgotten {
+            self.accuse(format!("{lease:?} was left without being released"));
+        }
     }
 
     fn judge_claim(&mut self, name: usize, lease: LeaseId, token: Token) {
@@ -529,6 +571,9 @@ impl World {
             self.hosts[name].token = Some(token);
             self.outcome.leaderships += 1;
             self.note(&format!("{name} leads with {token}"));
+            if !self.verified.contains(&lease) {
+                self.accuse(format!("{name} leads without having verified that it may"));
+            }
             // One whose key was deleted after it was found to be the first hears of both one after the other.
             if token <= self.highest_token && !self.store.was_tampered_with(lease) {
                 self.accuse(format!(
@@ -539,7 +584,7 @@ impl World {
             self.highest_token = self.highest_token.max(token);
         }
         let holder = self.store.observation(None).holder;
-        if holder.is_some_and(|holder| holder.lease == lease) {
+        if holder.is_some_and(|holder| holder.lease == lease && holder.token == token) {
             return;
         }
         match self.tampered_at.get(&lease) {
