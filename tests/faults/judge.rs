@@ -12,6 +12,7 @@
 //! nothing has ailed it and etcd for a second. Its promises are void.
 
 use super::record::{History, Inflicted, Leadership, Tampering, Target, name};
+use super::schedule::Kind;
 use crate::support::ms;
 use std::time::Duration;
 use tenure::election::Time;
@@ -30,11 +31,15 @@ impl History {
             .collect();
         let all: Vec<&Leadership> = self.leaderships.values().collect();
         for (i, lower) in all.iter().enumerate() {
-            if let Some(tampering) = self.tampering_with(lower.token) {
+            let tampering = self.tampering_with(lower.token);
+            if let Some(tampering) = tampering {
                 violations.extend(self.deposed_too_late(lower, tampering, all.get(i + 1)));
-                continue;
             }
-            for higher in &all[i + 1..] {
+            // It excuses what it may have caused, and nothing that was wrong before.
+            let excused = |higher: &Leadership| {
+                tampering.is_some_and(|tampering| higher.first_answered >= tampering.tried_at)
+            };
+            for higher in all[i + 1..].iter().filter(|higher| !excused(higher)) {
                 violations.extend(self.contradiction(lower, higher));
             }
         }
@@ -108,6 +113,14 @@ impl History {
     fn told_by(&self, who: usize, since: Time) -> Time {
         let mut healthy_since = since;
         let ails = |fault: &&Inflicted| match fault.target {
+            // What it is about to be told of ails nobody.
+            _ if matches!(
+                fault.kind,
+                Kind::DeleteKey | Kind::RevokeLease | Kind::Resign
+            ) =>
+            {
+                false
+            }
             Target::Process(other) | Target::Links(other) => other == who,
             Target::Member(_) | Target::Cluster => true,
         };
