@@ -94,7 +94,10 @@ fn many_seeds_find_nothing_wrong_and_mostly_a_leader() {
     );
     assert!(share > 0.7, "a leader only {share:.3} of the time");
     assert!(faults as u64 >= 30 * seeds, "only {faults} faults");
-    assert!(leaderships as u64 >= 8 * seeds, "only {leaderships} leaderships");
+    assert!(
+        leaderships as u64 >= 8 * seeds,
+        "only {leaderships} leaderships"
+    );
 }
 
 #[test]
