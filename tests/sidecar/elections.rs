@@ -110,7 +110,7 @@ fn a_killed_leader_is_succeeded_when_its_lease_has_run_out() {
 #[test]
 fn when_leadership_passes_only_the_one_who_leaves_and_the_successor_say_anything_to_etcd() {
     let etcd = Etcd::started();
-    // Keepalives are so far apart that a lost one, on a new stream, doesn't come between.
+    // So far apart that a lost keepalive, whose stream is given up with the connection, doesn't come between.
     let calm = |id: &str| Spec::on_etcd(id, &etcd).lease(ms(60_000), ms(40_000), ms(15_000));
     let mut leader = queue_up(&calm("a"), &etcd);
     let waiting = ["b", "c", "d", "e", "f"].map(|id| queue_up(&calm(id), &etcd));
@@ -130,7 +130,8 @@ fn when_leadership_passes_only_the_one_who_leaves_and_the_successor_say_anything
     let calls: BTreeMap<&str, u64> = after
         .iter()
         .map(|(method, count)| (method.as_str(), count - before.get(method).unwrap_or(&0)))
-        .filter(|(_, count)| *count > 0)
+        // A first keepalive, which opens a stream, comes anywhere in the first period.
+        .filter(|(method, count)| *count > 0 && *method != "LeaseKeepAlive")
         .collect();
     let by_revoke = BTreeMap::from([("LeaseRevoke", 1), ("Range", 1)]);
     let by_transaction = BTreeMap::from([("Range", 1), ("Txn", 1)]);

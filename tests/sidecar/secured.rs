@@ -201,7 +201,8 @@ fn an_election_that_etcd_refuses_costs_the_others_nothing() {
     let calls = etcd.calls();
     assert_eq!(calls["LeaseKeepAlive"], 1, "{calls:?}");
     let said = a.log().matches("permission denied").count();
-    assert_eq!(said, 1, "{}", a.log());
+    // Again, where it was refused before anything else was answered.
+    assert!((1..=2).contains(&said), "{}", a.log());
     a.end_well();
 }
 
