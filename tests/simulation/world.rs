@@ -584,7 +584,9 @@ impl World {
             self.highest_token = self.highest_token.max(token);
         }
         let holder = self.store.observation(None).holder;
-        if holder.is_some_and(|holder| holder.lease == lease && holder.token == token) {
+        // A put that came twice, the second time after somebody had deleted the key, makes it anew.
+        let is_own = |held| held == token || self.store.was_tampered_with(lease);
+        if holder.is_some_and(|holder| holder.lease == lease && is_own(holder.token)) {
             return;
         }
         match self.tampered_at.get(&lease) {
