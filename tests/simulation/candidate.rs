@@ -24,7 +24,8 @@ pub(crate) enum Request {
 /// What the store answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    Granted,
+    /// For so long.
+    Granted(Duration),
     Entered(Option<Token>),
     Renewed(Option<Duration>),
     Standing(Standing),
@@ -39,7 +40,12 @@ struct Outstanding {
     request: Request,
     sent_at: Time,
     deadline: Time,
+    /// What the lease was granted for, once it was.
+    granted: Duration,
 }
+
+/// Before the queue is asked for on another connection.
+pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What was promised to an application.
 #[derive(Clone, Copy, Debug)]
@@ -213,12 +219,13 @@ impl Candidate {
         network: &mut Network,
     ) {
         let event = match (waits.request, answer) {
-            (Request::Grant(lease), Answer::Granted) => {
+            (Request::Grant(lease), Answer::Granted(granted)) => {
                 let enter = self.send(now, Request::Enter(lease), network);
                 // Both steps have one deadline, and the lease counts from before the first.
                 self.call = Some(Outstanding {
                     sent_at: waits.sent_at,
                     deadline: waits.deadline,
+                    granted,
                     ..enter
                 });
                 return;
@@ -226,7 +233,7 @@ impl Candidate {
             (Request::Enter(id), Answer::Entered(Some(token))) => Event::Joined(Lease {
                 id,
                 token,
-                ttl: self.timing.ttl(),
+                ttl: waits.granted,
                 sent_at: waits.sent_at,
             }),
             (Request::Enter(lease), Answer::Entered(None)) => self.join_failed(now, lease),
@@ -268,7 +275,7 @@ impl Candidate {
     fn reconnect(&mut self, now: Time, network: &mut Network) {
         self.generation += 1;
         self.observe = None;
-        self.observe_at = Some(now + Duration::from_millis(100));
+        self.observe_at = Some(now + RECONNECT_PAUSE);
         self.take_in(now, Event::Blind, network);
     }
 
@@ -303,6 +310,7 @@ impl Candidate {
             request,
             sent_at: now,
             deadline: now + self.timing.retry_period(),
+            granted: Duration::ZERO,
         }
     }
 }

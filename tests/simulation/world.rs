@@ -1,6 +1,6 @@
 //! Candidates, a store, a network between them, and somebody who breaks things. Virtual time, one seed.
 
-use crate::candidate::{Answer, Candidate, Request};
+use crate::candidate::{Answer, Candidate, RECONNECT_PAUSE, Request};
 use crate::store::{SWEEP_PERIOD, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -29,6 +29,8 @@ pub(crate) struct Climate {
     pub(crate) faulty: Duration,
     pub(crate) calm: Duration,
     pub(crate) timing: Timing,
+    /// What the store grants where that is asked for.
+    pub(crate) granted: Duration,
 }
 
 /// What came of it.
@@ -114,6 +116,12 @@ pub(crate) struct World {
 /// Long enough for any message that is not held up.
 const PROMPT: Duration = Duration::from_millis(50);
 
+/// From when nothing holds up a candidate's messages any more until it knows of every change: a request that was lost
+/// before times out, is asked anew after a pause, and answered.
+fn to_be_told(timing: &Timing) -> Duration {
+    timing.retry_period() + RECONNECT_PAUSE + PROMPT * 2
+}
+
 impl World {
     pub(crate) fn new(climate: Climate, seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
@@ -170,7 +178,8 @@ impl World {
     pub(crate) fn run(mut self) -> Outcome {
         let close = self.climate.faulty + self.climate.calm;
         // The last promises, and a little.
-        let end = Time::ORIGIN + close + self.climate.timing.ttl() + Duration::from_secs(3);
+        let ttl = self.climate.granted.max(self.climate.timing.ttl());
+        let end = Time::ORIGIN + close + ttl + Duration::from_secs(3);
         for host in 0..self.hosts.len() {
             let start = Duration::from_millis(self.rng.u64(..200));
             self.at(start, Happening::Restart(host));
@@ -300,7 +309,7 @@ impl World {
             return;
         }
         let delay = if passes {
-            self.delay()
+            self.delay(delivery.from)
         } else {
             // The kernel goes on trying, after the process has given up.
             Duration::from_millis(self.rng.u64(500..20_000))
@@ -312,10 +321,22 @@ impl World {
         self.at(delay, arrive);
     }
 
-    fn delay(&mut self) -> Duration {
+    /// Of a message from or to this host.
+    fn delay(&mut self, host: usize) -> Duration {
         let slow = self.faulty && self.rng.u8(..) < 8;
         let micros = if slow { 1_500_000 } else { 2_000 };
-        Duration::from_micros(self.rng.u64(100..micros))
+        let delay = Duration::from_micros(self.rng.u64(100..micros));
+        if slow {
+            self.ails(host, delay);
+        }
+        delay
+    }
+
+    /// Something holds up what this host is told, for so long.
+    fn ails(&mut self, host: usize, lasts: Duration) {
+        let sound_again = self.now + lasts + PROMPT;
+        let since = &mut self.hosts[host].sound_since;
+        *since = (*since).max(sound_again);
     }
 
     fn arrive(&mut self, delivery: Delivery) {
@@ -324,13 +345,13 @@ impl World {
         }
         let now = self.store_now();
         let by_old = self.rng.bool();
-        let ttl = self.climate.timing.ttl();
+        let ttl = self.climate.granted;
         let revision = self.store.observation(None).revision;
         let answer = match delivery.request {
             Request::Grant(lease) => {
                 self.store.grant(now, lease, ttl);
                 self.owners.insert(lease, delivery.from);
-                Answer::Granted
+                Answer::Granted(ttl)
             }
             Request::Enter(lease) => Answer::Entered(self.store.enter(lease)),
             Request::KeepAlive(lease) => Answer::Renewed(self.store.keep_alive(now, lease, by_old)),
@@ -384,7 +405,7 @@ impl World {
 
     /// Answers get lost; what a watch says comes late at worst, and in order.
     fn send_back(&mut self, to: usize, in_order: bool, answer: Happening) {
-        let delay = self.delay();
+        let delay = self.delay(to);
         if !self.hosts[to].answers_pass {
             if in_order {
                 self.hosts[to].stuck.push(answer);
@@ -407,9 +428,8 @@ impl World {
         let cooldown = a_while / 3;
         let kind = self.rng.u8(..14);
         self.note(&format!("fault {kind} on {host} for {a_while:?}"));
-        let sound_again = self.now + a_while + PROMPT;
         if kind < 10 {
-            self.hosts[host].sound_since = self.hosts[host].sound_since.max(sound_again);
+            self.ails(host, a_while);
         }
         match kind {
             0..=2 => self.freeze(host, a_while),
@@ -442,8 +462,8 @@ impl World {
             10 => self.store.change_leader(self.store_now()),
             11 => {
                 self.store_away = true;
-                for host in &mut self.hosts {
-                    host.sound_since = host.sound_since.max(sound_again);
+                for host in 0..self.hosts.len() {
+                    self.ails(host, a_while);
                 }
                 self.at(a_while, Happening::StoreBack);
             }
@@ -592,7 +612,9 @@ impl World {
         match self.tampered_at.get(&lease) {
             None => self.accuse(format!("{name} leads on a place that is not the first")),
             Some(since) => {
-                let told = (*since).max(self.hosts[name].sound_since) + Duration::from_secs(3);
+                let since = (*since).max(self.hosts[name].sound_since);
+                let told =
+                    since + to_be_told(&self.climate.timing).mul_f64(1.0 + self.climate.drift);
                 if !self.hosts[name].frozen && told < self.now {
                     self.accuse(format!("{name} leads on a key that was deleted long ago"));
                 }
