@@ -16,7 +16,7 @@ use std::time::Duration;
 use tenure::clock;
 use tenure::election::Time;
 
-/// A second member is frozen at most for so long.
+/// A second member is frozen or muted at most for so long.
 const SHORT: Duration = ms(1_500);
 /// A member that was started takes a while to be of use.
 const MEMBER_START: Duration = ms(1_500);
@@ -115,7 +115,7 @@ impl Nemesis<'_> {
             Kind::Cut => self.strike_links(fault, Mode::Refuse),
             Kind::Silence => self.strike_links(fault, Mode::Silent),
             Kind::Delay => self.strike_links(fault, Mode::Delay(fault.delay)),
-            Kind::FreezeMember | Kind::KillMember => self.strike_member(fault),
+            Kind::FreezeMember | Kind::KillMember | Kind::MuteMember => self.strike_member(fault),
             Kind::MoveRaftLeader => {
                 let ctls = self.stage.ctls();
                 self.send(fault, move |fault, record| {
@@ -163,16 +163,17 @@ impl Nemesis<'_> {
     fn strike_member(&mut self, fault: &Fault) -> bool {
         let member = fault.victim;
         let free = (0..MEMBERS).filter(|member| self.is_free(Target::Member(*member)));
-        let is_short = fault.kind == Kind::FreezeMember && fault.lasts <= SHORT;
+        let is_short = fault.kind != Kind::KillMember && fault.lasts <= SHORT;
         let needed = if is_short { 2 } else { MEMBERS };
         if free.count() < needed || !self.is_free(Target::Member(member)) {
             return false;
         }
         self.begin(fault, Target::Member(member), String::new());
-        let member = &mut self.stage.cluster.members[member];
+        let cluster = &mut self.stage.cluster;
         match fault.kind {
-            Kind::FreezeMember => member.freeze(),
-            _ => member.kill(),
+            Kind::FreezeMember => cluster.members[member].freeze(),
+            Kind::MuteMember => cluster.set_peers_of(member, Mode::Silent),
+            _ => cluster.members[member].kill(),
         }
         true
     }
@@ -251,6 +252,9 @@ impl Nemesis<'_> {
             (_, Target::Links(who)) => self.stage.set_links(who, one.fault.link, Mode::Pass),
             (Kind::FreezeMember, Target::Member(member)) => {
                 self.stage.cluster.members[member].thaw();
+            }
+            (Kind::MuteMember, Target::Member(member)) => {
+                self.stage.cluster.set_peers_of(member, Mode::Pass);
             }
             (_, Target::Member(member)) => {
                 self.stage.cluster.members[member].start();

@@ -14,7 +14,8 @@ use tenure::election::Time;
 pub(crate) struct Figures {
     pub(crate) led: Duration,
     pub(crate) lasted: Duration,
-    pub(crate) longest_without: Duration,
+    /// From when to when nobody led for longest.
+    pub(crate) longest_without: (Time, Time),
     /// From the last claim of one to the first of the next, in order of length.
     pub(crate) takeovers: Vec<Duration>,
 }
@@ -23,10 +24,14 @@ impl Figures {
     pub(crate) fn of(history: &History) -> Figures {
         let mut periods: Vec<_> = history.periods.iter().collect();
         periods.sort_by_key(|period| period.from);
-        let (mut led, mut longest_without) = (Duration::ZERO, Duration::ZERO);
+        let mut led = Duration::ZERO;
+        let mut longest_without = (history.began, history.began);
         let mut known_until = history.began;
         for period in periods {
-            longest_without = longest_without.max(period.from.since(known_until));
+            let (from, until) = longest_without;
+            if period.from.since(known_until) > until.since(from) {
+                longest_without = (known_until, period.from);
+            }
             led += period.until.since(period.from.max(known_until));
             known_until = known_until.max(period.until);
         }
@@ -68,6 +73,7 @@ fn directory() -> PathBuf {
 
 fn report(history: &History, seed: u64) -> String {
     let figures = Figures::of(history);
+    let (from, until) = figures.longest_without;
     let claims: u64 = history.leaderships.values().map(|one| one.claims).sum();
     let seconds = |duration: Duration| format!("{:.2} s", duration.as_secs_f64());
     let takeover = |index: usize| figures.takeovers.get(index).copied().unwrap_or_default();
@@ -92,7 +98,7 @@ fn report(history: &History, seed: u64) -> String {
             "share of time with a leader",
             format!("{:.1} %", figures.share() * 100.0),
         ),
-        ("longest time without one", seconds(figures.longest_without)),
+        ("longest time without one", seconds(until.since(from))),
         ("take-over, median", seconds(takeover(count / 2))),
         (
             "take-over, longest",
@@ -120,6 +126,19 @@ fn report(history: &History, seed: u64) -> String {
         let times = history.inflicted.iter().filter(|fault| fault.kind == kind);
         let _ = writeln!(report, "| {kind_name} | {} |", times.count());
     }
+    report += "\nWhat ailed whom while nobody led for longest, in seconds:\n\n| from | to | |\n|---|---|---|\n";
+    report += &row(history, from, Some(until), "**nobody leads**");
+    for fault in &history.inflicted {
+        if fault.from < until && fault.until.is_none_or(|healed| healed > from) {
+            let what = format!(
+                "{} {} {}",
+                fault.kind.name(),
+                target(fault.target),
+                fault.detail
+            );
+            report += &row(history, fault.from, fault.until, &what);
+        }
+    }
     if !violations.is_empty() {
         report += "\nViolations:\n\n";
     }
@@ -127,6 +146,12 @@ fn report(history: &History, seed: u64) -> String {
         let _ = writeln!(report, "- {violation}");
     }
     report
+}
+
+fn row(history: &History, from: Time, until: Option<Time>, what: &str) -> String {
+    let until = until.unwrap_or(history.ended);
+    let [from, until] = [from, until].map(|time| history.seconds(time));
+    format!("| {from:.2} | {until:.2} | {what} |\n")
 }
 
 /// A line for the run, and one for each fault, tampering, claim period and violation, by time.

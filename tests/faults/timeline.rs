@@ -171,7 +171,7 @@ fn colour(kind: Kind) -> &'static str {
         Kind::LoseAnswers => "#e8a33d",
         Kind::LoseRequests => "#b87318",
         Kind::Cut => "#d62728",
-        Kind::Silence => "#7b2d8b",
+        Kind::Silence | Kind::MuteMember => "#7b2d8b",
         Kind::Delay => "#e6cf3c",
         Kind::MoveRaftLeader => "#2f4b7c",
         Kind::RevokeLease => "#d62728",

@@ -308,17 +308,27 @@ impl World {
         if !passes && self.rng.bool() {
             return;
         }
+        let delay = self.delay(delivery.from);
         let delay = if passes {
-            self.delay(delivery.from)
+            delay
         } else {
             // The kernel goes on trying, after the process has given up.
-            Duration::from_millis(self.rng.u64(500..20_000))
+            let held_up = Duration::from_millis(self.rng.u64(500..20_000));
+            held_up.min(self.faults_last() + delay)
         };
         if self.faulty && self.rng.u8(..) < 3 {
             let again = delay + Duration::from_millis(self.rng.u64(1..5_000));
-            self.at(again, Happening::Arrive(delivery));
+            self.at(
+                again.min(self.faults_last() + delay),
+                Happening::Arrive(delivery),
+            );
         }
         self.at(delay, arrive);
+    }
+
+    /// For how long faults go on: what they hold up arrives soon after.
+    fn faults_last(&self) -> Duration {
+        (Time::ORIGIN + self.climate.faulty).since(self.now)
     }
 
     /// Of a message from or to this host.

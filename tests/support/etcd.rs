@@ -4,6 +4,7 @@ use super::certificates::Certificates;
 use super::etcdctl::Etcdctl;
 use super::http::Client;
 use super::process::Process;
+use super::relay::{Mode, Relay};
 use super::{eventually, free_port, ms};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ pub struct Etcd {
     scheme: &'static str,
     port: u16,
     peer_port: u16,
+    /// Where the other members reach it.
+    peer_url: String,
     /// Without TLS at any time: for metrics and health.
     metrics_port: u16,
     initial_cluster: String,
@@ -43,6 +46,7 @@ impl Etcd {
             scheme: "http",
             port,
             peer_port,
+            peer_url: format!("http://127.0.0.1:{peer_port}"),
             metrics_port,
             initial_cluster: format!("single=http://127.0.0.1:{peer_port}"),
             tls: Vec::new(),
@@ -78,7 +82,7 @@ impl Etcd {
             .args(["--listen-client-urls", &client])
             .args(["--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer])
-            .args(["--initial-advertise-peer-urls", &peer])
+            .args(["--initial-advertise-peer-urls", &self.peer_url])
             .arg(format!(
                 "--listen-metrics-urls=http://127.0.0.1:{}",
                 self.metrics_port
@@ -157,18 +161,24 @@ impl Etcd {
 /// A cluster of three.
 pub struct EtcdCluster {
     pub members: Vec<Etcd>,
+    /// In front of each member, for the others. etcd's members dial whom they want to hear: a member whose relay is
+    /// silent hears the others, and they don't hear it.
+    peer_relays: Vec<Relay>,
 }
 
 impl EtcdCluster {
     /// Three members that have elected a leader among them.
     pub fn started() -> EtcdCluster {
         let mut members: Vec<Etcd> = (0..3).map(|_| Etcd::absent()).collect();
+        let relays = members.iter().map(|member| Relay::to(member.peer_port));
+        let peer_relays: Vec<Relay> = relays.collect();
         for (i, member) in members.iter_mut().enumerate() {
             member.name = format!("member{i}");
+            member.peer_url = peer_relays[i].endpoint();
         }
         let peers: Vec<String> = members
             .iter()
-            .map(|member| format!("{}=http://127.0.0.1:{}", member.name, member.peer_port))
+            .map(|member| format!("{}={}", member.name, member.peer_url))
             .collect();
         for member in &mut members {
             member.initial_cluster = peers.join(",");
@@ -177,7 +187,15 @@ impl EtcdCluster {
         for member in &mut members {
             member.wait_until_healthy();
         }
-        EtcdCluster { members }
+        EtcdCluster {
+            members,
+            peer_relays,
+        }
+    }
+
+    /// What the other members hear of one.
+    pub fn set_peers_of(&self, member: usize, mode: Mode) {
+        self.peer_relays[member].set(mode);
     }
 
     /// Where its members answer, beginning with the one at `first`.
