@@ -203,7 +203,7 @@ impl Elections {
     async fn drive(self) -> Result<(), RunError> {
         let Config {
             timing,
-            shutdown_wait,
+            policy,
             candidate,
             ..
         } = &self.config;
@@ -213,10 +213,11 @@ impl Elections {
         let mut drivers = JoinSet::new();
         for (member, session) in self.members.into_iter().zip(sessions) {
             let driver = Driver::new(
-                Election::new(*timing, *shutdown_wait, random()),
+                Election::new(*timing, *policy, random()),
                 session,
                 member.status,
                 member.recorder,
+                None,
                 member.commands,
             );
             drivers.spawn(driver.run(alarms.alarm()));

@@ -4,9 +4,9 @@
 //! its actions is carried out, and promises are read only after "not leader" is published.
 
 use crate::clock::{self, Alarm};
-use crate::election::{Action, Election, Event, Time, Transition, View};
+use crate::election::{Action, Deadline, Election, Event, Hold, Time, Token, Transition, View};
 use crate::metrics::{KeepaliveResult, Recorder};
-use crate::status::{Command, ElectionStatus};
+use crate::status::{Application, Command, ElectionStatus};
 use crate::store::Session;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,12 @@ pub trait Surroundings {
     fn promised_until(&mut self) -> Time;
     /// Begins a request to the store.
     fn begin(&mut self, action: Action);
+    /// Starts the application.
+    fn run(&mut self, token: Token, deadline: Deadline);
+    /// Lets the application run for longer.
+    fn extend(&mut self, deadline: Deadline);
+    /// Has the application stopped; what comes of it is an event.
+    fn stop(&mut self, at_once: bool);
     /// The role has changed.
     fn report(&mut self, transition: &Transition);
     /// This candidate leads, so long after the former leader was gone.
@@ -41,12 +47,28 @@ pub fn take_in(election: &mut Election, event: Event, surroundings: &mut impl Su
                 }
                 Action::Report(transition) => surroundings.report(&transition),
                 Action::TookOver(after) => surroundings.took_over(after),
-                Action::Join(_) | Action::KeepAlive(_) | Action::Verify(_) | Action::Release(_) => {
-                    surroundings.begin(action);
-                }
+                Action::RunApplication(token, deadline) => surroundings.run(token, deadline),
+                Action::ExtendApplication(deadline) => surroundings.extend(deadline),
+                Action::StopApplication { at_once } => surroundings.stop(at_once),
+                Action::Join(_)
+                | Action::KeepAlive(_)
+                | Action::Verify(_)
+                | Action::Release(_)
+                | Action::HandOver(_) => surroundings.begin(action),
             }
         }
     }
+}
+
+/// An application that is told what to do, and none of it waits. What comes of it is sent as a
+/// [`Command::Application`].
+pub trait Attendant: Send {
+    /// Starts it under this fencing token.
+    fn run(&self, token: Token, deadline: Deadline);
+    /// Lets it run for longer.
+    fn extend(&self, deadline: Deadline);
+    /// Has it stopped.
+    fn stop(&self, at_once: bool);
 }
 
 /// One election of one candidate, driven until it is stopped.
@@ -61,6 +83,7 @@ struct Sidecar {
     session: Box<dyn Session>,
     status: Arc<ElectionStatus>,
     recorder: Recorder,
+    attendant: Option<Box<dyn Attendant>>,
     keepalive_began: Time,
 }
 
@@ -71,12 +94,14 @@ impl Driver {
         session: Box<dyn Session>,
         status: Arc<ElectionStatus>,
         recorder: Recorder,
+        attendant: Option<Box<dyn Attendant>>,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         let sidecar = Sidecar {
             session,
             status,
             recorder,
+            attendant,
             keepalive_began: Time::ORIGIN,
         };
         Driver {
@@ -114,11 +139,27 @@ impl Driver {
             } => {
                 self.take_in(Event::Resign { cooldown });
                 if stopped {
-                    self.take_in(Event::ApplicationStopped);
+                    self.take_in(Event::ApplicationSaysItStopped);
                 }
                 // Whoever asked may have gone.
                 let _ = reply.send(self.election.release_at(clock::now()));
             }
+            Command::Pause { reply } => {
+                self.take_in(Event::Hold(Hold::Paused));
+                let _ = reply.send(self.election.release_at(clock::now()));
+            }
+            Command::Resume { reply } => {
+                self.take_in(Event::Lift(Hold::Paused));
+                let _ = reply.send(());
+            }
+            Command::Healthy(true) => self.take_in(Event::Lift(Hold::Unhealthy)),
+            Command::Healthy(false) => self.take_in(Event::Hold(Hold::Unhealthy)),
+            Command::Application(news) => self.take_in(match news {
+                Application::Stopped => Event::ApplicationStopped,
+                Application::NotStopped => Event::ApplicationNotStopped,
+                Application::Ended { leave } => Event::ApplicationEnded { leave },
+                Application::SaysItStopped => Event::ApplicationSaysItStopped,
+            }),
             Command::Ping(reply) => {
                 let _ = reply.send(());
             }
@@ -163,6 +204,24 @@ impl Surroundings for Sidecar {
             self.keepalive_began = clock::now();
         }
         self.session.begin(action);
+    }
+
+    fn run(&mut self, token: Token, deadline: Deadline) {
+        if let Some(attendant) = &self.attendant {
+            attendant.run(token, deadline);
+        }
+    }
+
+    fn extend(&mut self, deadline: Deadline) {
+        if let Some(attendant) = &self.attendant {
+            attendant.extend(deadline);
+        }
+    }
+
+    fn stop(&mut self, at_once: bool) {
+        if let Some(attendant) = &self.attendant {
+            attendant.stop(at_once);
+        }
     }
 
     fn report(&mut self, transition: &Transition) {

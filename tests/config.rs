@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tenure::config::{
-    Config, ConfigError, EtcdConfig, FileConfig, LogConfig, LogFormat, Readiness, StoreConfig,
-    TlsConfig, report,
+    CallConfig, Config, ConfigError, EtcdConfig, ExecConfig, FileConfig, HealthConfig, HooksConfig,
+    LogConfig, LogFormat, OnExit, Readiness, StoreConfig, TlsConfig, report,
 };
-use tenure::election::{Candidate, ShutdownWait, Timing};
+use tenure::election::{Application, Candidate, Policy, ShutdownWait, Timing};
 use tracing::Level;
 
 const MINIMAL: &str = "election: payments\nstore: { file: { directory: /d } }\n";
@@ -106,7 +106,18 @@ fn an_election_and_a_store_are_enough() {
             api: "127.0.0.1:4040".parse().unwrap(),
             probes: "0.0.0.0:4041".parse().unwrap(),
         },
-        shutdown_wait: ShutdownWait::Promise,
+        policy: Policy::default(),
+        hooks: HooksConfig {
+            on_elected: None,
+            on_step_down: None,
+            on_leader_changed: None,
+            timeout: millis(2000),
+        },
+        health: None,
+        exec: ExecConfig {
+            on_exit: OnExit::Leave,
+            stop_timeout: millis(2834),
+        },
         readiness: Readiness::Participating,
         log: LogConfig {
             format: LogFormat::Text,
@@ -159,7 +170,7 @@ log: { format: json, level: debug }
         }),
     };
     assert_eq!(config.store, StoreConfig::Etcd(etcd));
-    assert_eq!(config.shutdown_wait, ShutdownWait::For(millis(5000)));
+    assert_eq!(config.policy.shutdown_wait, ShutdownWait::For(millis(5000)));
     assert_eq!(config.readiness, Readiness::Leader);
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.log.level, Level::DEBUG);

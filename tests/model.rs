@@ -21,8 +21,8 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 use tenure::election::{
-    Action, Election, Event, Holder, Lease, LeaseId, Observation, Role, ShutdownWait, Standing,
-    Time, Timing, Token,
+    Action, Election, Event, Holder, Lease, LeaseId, Observation, Policy, Role, Standing, Time,
+    Timing, Token,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -122,7 +122,7 @@ enum Lane {
 impl World {
     fn new(bounds: Bounds) -> Self {
         let candidate = |seed| Candidate {
-            core: Election::new(timing(), ShutdownWait::Promise, seed),
+            core: Election::new(timing(), Policy::default(), seed),
             own: None,
             call: None,
             keepalive: None,
@@ -380,7 +380,7 @@ impl World {
                         next = Some(Event::Promised(candidate.promised));
                         continue;
                     }
-                    Action::Report(_) | Action::TookOver(_) => continue,
+                    _ => continue,
                 };
                 let flight = Flight {
                     request,
@@ -406,6 +406,8 @@ impl World {
                 advertise: None,
             }),
             present: own.is_some_and(|own| self.standing(own) != Standing::Gone),
+            contested: self.queue.values().any(|place| Some(*place) != own),
+            handed_over: false,
         }
     }
 

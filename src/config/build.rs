@@ -4,8 +4,8 @@ use super::env::Env;
 use super::error::ConfigError;
 use super::settings::Settings;
 use super::{Config, FileConfig, LogConfig, LogFormat, Readiness, StoreConfig};
-use super::{DEFAULT_TTL, duration, etcd, http};
-use crate::election::{BudgetError, Candidate, ShutdownWait, Timing};
+use super::{DEFAULT_TTL, application, duration, etcd, http};
+use crate::election::{Application, BudgetError, Candidate, Policy, ShutdownWait, Timing};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +17,9 @@ const LONGEST_NAME: usize = 253;
 /// Longer than that nobody waits on purpose.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Less than the thirty seconds that Kubernetes gives a pod to end in.
+const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
+
 /// The effective config.
 pub(super) fn config(settings: &Settings<'_>, env: Env<'_>) -> Result<Config, ConfigError> {
     if settings.is_empty() {
@@ -24,13 +27,26 @@ pub(super) fn config(settings: &Settings<'_>, env: Env<'_>) -> Result<Config, Co
                       election: payments and store: { file: { directory: /var/lib/tenure } }";
         return Err(settings.error("", remedy));
     }
+    let timing = timing(settings)?;
+    let hooks = application::hooks(settings, &timing)?;
     Ok(Config {
         elections: elections(settings)?,
         candidate: candidate(settings, env)?,
-        timing: timing(settings)?,
+        timing,
         store: store(settings)?,
         http: http::config(settings)?,
-        shutdown_wait: shutdown_wait(settings)?,
+        policy: Policy {
+            shutdown_wait: shutdown_wait(settings)?,
+            application: match hooks.on_step_down {
+                Some(_) => Application::Told(hooks.timeout),
+                None => Application::Unattended,
+            },
+            takeover_delay: takeover_delay(settings)?,
+            keep_when_alone: application::keep_when_alone(settings)?,
+        },
+        hooks,
+        health: application::health(settings)?,
+        exec: application::exec(settings, &timing)?,
         readiness: choice(
             settings,
             "readiness",
@@ -190,11 +206,30 @@ fn budget_error(settings: &Settings<'_>, error: &BudgetError) -> ConfigError {
 }
 
 /// So that a default can be written down exactly.
-fn whole_millis(duration: Duration) -> Duration {
+pub(super) fn whole_millis(duration: Duration) -> Duration {
     duration - Duration::from_nanos(u64::from(duration.subsec_nanos()) % 1_000_000)
 }
 
-fn duration_at(settings: &Settings<'_>, key: &str) -> Result<Option<Duration>, ConfigError> {
+/// How long a claim waits where the former leader may have ended anyhow.
+fn takeover_delay(settings: &Settings<'_>) -> Result<Duration, ConfigError> {
+    let key = "lease.takeover_delay";
+    let Some(text) = settings.text(key) else {
+        return Ok(Duration::ZERO);
+    };
+    match duration::parse_or_zero(text) {
+        Ok(delay) if delay <= LONGEST_WAIT => Ok(delay),
+        Ok(_) => Err(settings.error(
+            key,
+            format!("{text:?} is longer than a day; use at most 24h"),
+        )),
+        Err(message) => Err(settings.error(key, message)),
+    }
+}
+
+pub(super) fn duration_at(
+    settings: &Settings<'_>,
+    key: &str,
+) -> Result<Option<Duration>, ConfigError> {
     settings
         .text(key)
         .map(duration::parse)
@@ -226,24 +261,36 @@ fn store(settings: &Settings<'_>) -> Result<StoreConfig, ConfigError> {
 
 fn shutdown_wait(settings: &Settings<'_>) -> Result<ShutdownWait, ConfigError> {
     let key = "shutdown.wait_for";
+    if settings.has("shutdown.timeout") && settings.text(key) != Some("application") {
+        let message =
+            "counts only where shutdown.wait_for is application; set that, or leave this out";
+        return Err(settings.error("shutdown.timeout", message));
+    }
     match settings.text(key) {
         None | Some("promise") => Ok(ShutdownWait::Promise),
         Some("none") => Ok(ShutdownWait::None),
+        Some("application") => {
+            let timeout = duration_at(settings, "shutdown.timeout")?;
+            Ok(ShutdownWait::Application(
+                timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
+            ))
+        }
         Some(text) => match duration::parse(text) {
             Ok(wait) if wait > LONGEST_WAIT => Err(settings.error(
                 key,
                 format!("{text:?} is longer than a day; use at most 24h"),
             )),
             Ok(wait) => Ok(ShutdownWait::For(wait)),
-            Err(message) => {
-                Err(settings.error(key, format!("{message}; or write promise or none")))
-            }
+            Err(message) => Err(settings.error(
+                key,
+                format!("{message}; or write promise, none or application"),
+            )),
         },
     }
 }
 
 /// One of a few words; the first is the default.
-fn choice<T: Copy>(
+pub(super) fn choice<T: Copy>(
     settings: &Settings<'_>,
     key: &str,
     choices: &[(&str, T)],

@@ -5,6 +5,14 @@ use std::time::Duration;
 /// The units, and their milliseconds; the largest first.
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
+/// The same, and `0s` as well.
+pub(super) fn parse_or_zero(text: &str) -> Result<Duration, String> {
+    match millis(text) {
+        Some(0) => Ok(Duration::ZERO),
+        _ => parse(text),
+    }
+}
+
 /// Reads whole numbers with their units; never zero.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -26,6 +34,9 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
 /// Writes what [`parse`] reads, for whole milliseconds.
 pub(super) fn format(duration: Duration) -> String {
     let millis = duration.as_millis();
+    if millis == 0 {
+        return "0s".to_owned();
+    }
     let (unit, factor) = UNITS
         .into_iter()
         .find(|(_, factor)| millis.is_multiple_of(u128::from(*factor)))

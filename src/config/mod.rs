@@ -3,6 +3,7 @@
 //! Text becomes settings (`yaml`, led by `schema`), `--set` and the environment have their say (`settings`,
 //! `env`), and the settings become the types below (`build`, `etcd`, `http`), with every default put in.
 
+mod application;
 mod build;
 mod duration;
 mod env;
@@ -18,7 +19,7 @@ mod yaml;
 pub use error::ConfigError;
 pub use report::report;
 
-use crate::election::{Candidate, ShutdownWait, Timing};
+use crate::election::{Candidate, Policy, Timing};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,8 +37,14 @@ pub struct Config {
     pub store: StoreConfig,
     /// Where to answer.
     pub http: HttpConfig,
-    /// What a release waits for at the end.
-    pub shutdown_wait: ShutdownWait,
+    /// What a release and a claim wait for.
+    pub policy: Policy,
+    /// What is called when something happens.
+    pub hooks: HooksConfig,
+    /// How to know whether the application is healthy, if at all.
+    pub health: Option<HealthConfig>,
+    /// How an application is run while this candidate leads.
+    pub exec: ExecConfig,
     /// What "ready" means.
     pub readiness: Readiness,
     /// What is logged, and how.
@@ -122,6 +129,63 @@ pub struct HttpConfig {
     pub api: SocketAddr,
     /// Read-only.
     pub probes: SocketAddr,
+}
+
+/// What is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallConfig {
+    /// An `http://` URL.
+    Http(String),
+    /// A program and its arguments; not empty.
+    Command(Vec<String>),
+}
+
+/// What is called when something happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HooksConfig {
+    /// This candidate leads.
+    pub on_elected: Option<CallConfig>,
+    /// It stops leading; the lease is released only once this has succeeded.
+    pub on_step_down: Option<CallConfig>,
+    /// Another leads, or nobody.
+    pub on_leader_changed: Option<CallConfig>,
+    /// How long each may take.
+    pub timeout: Duration,
+}
+
+/// How to know whether the application is healthy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthConfig {
+    /// What to ask.
+    pub check: CallConfig,
+    /// From the end of one check to the beginning of the next.
+    pub interval: Duration,
+    /// How long a check may take.
+    pub timeout: Duration,
+    /// So many failures in a row make it unhealthy.
+    pub failure_threshold: u32,
+    /// So many successes in a row make it healthy again.
+    pub success_threshold: u32,
+    /// For so long after the start failures don't count, until the first success.
+    pub startup_grace: Duration,
+}
+
+/// How an application is run while this candidate leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExecConfig {
+    /// What to do when it ends by itself.
+    pub on_exit: OnExit,
+    /// From SIGTERM to SIGKILL.
+    pub stop_timeout: Duration,
+}
+
+/// What to do when the application ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExit {
+    /// Leave with its exit status.
+    Leave,
+    /// Campaign again.
+    Rejoin,
 }
 
 /// What "ready" means.

@@ -2,8 +2,11 @@
 
 use super::duration::format as short;
 use super::env::escape;
-use super::{Config, EtcdConfig, LogFormat, Readiness, StoreConfig, TlsConfig};
-use crate::election::{ShutdownWait, Timing};
+use super::{
+    CallConfig, Config, EtcdConfig, HealthConfig, HooksConfig, LogFormat, OnExit, Readiness,
+    StoreConfig, TlsConfig,
+};
+use crate::election::{Application, Policy, ShutdownWait, Timing};
 use serde_yaml::{Mapping, Value};
 use std::path::Path;
 use std::time::Duration;
@@ -49,6 +52,11 @@ fn effective(config: &Config) -> Mapping {
             "retry_period",
             &short(config.timing.retry_period()),
         );
+        put(
+            section,
+            "takeover_delay",
+            &short(config.policy.takeover_delay),
+        );
     });
     put_section(&mut all, "store", |section| match &config.store {
         StoreConfig::Etcd(etcd) => put_section(section, "etcd", |section| put_etcd(section, etcd)),
@@ -61,8 +69,25 @@ fn effective(config: &Config) -> Mapping {
         put(section, "probes", &config.http.probes.to_string());
     });
     put_section(&mut all, "shutdown", |section| {
-        put(section, "wait_for", &wait_for(config.shutdown_wait));
+        put(section, "wait_for", &wait_for(config.policy.shutdown_wait));
+        if let ShutdownWait::Application(timeout) = config.policy.shutdown_wait {
+            put(section, "timeout", &short(timeout));
+        }
     });
+    put_section(&mut all, "exec", |section| {
+        put(section, "on_exit", on_exit(config.exec.on_exit));
+        if !config.exec.stop_timeout.is_zero() {
+            put(section, "stop_timeout", &short(config.exec.stop_timeout));
+        }
+    });
+    put_section(&mut all, "hooks", |section| {
+        put_hooks(section, &config.hooks)
+    });
+    if let Some(health) = &config.health {
+        put_section(&mut all, "application", |section| {
+            put_health(section, health, &config.policy);
+        });
+    }
     put(&mut all, "readiness", readiness(config.readiness));
     put_section(&mut all, "log", |section| {
         put(section, "format", log_format(config.log.format));
@@ -96,11 +121,63 @@ fn put_tls(section: &mut Mapping, tls: &TlsConfig) {
     }
 }
 
+fn put_hooks(section: &mut Mapping, hooks: &HooksConfig) {
+    let calls = [
+        ("on_elected", &hooks.on_elected),
+        ("on_step_down", &hooks.on_step_down),
+        ("on_leader_changed", &hooks.on_leader_changed),
+    ];
+    for (key, call) in calls {
+        if let Some(call) = call {
+            put_call(section, key, call);
+        }
+    }
+    put(section, "timeout", &short(hooks.timeout));
+}
+
+fn put_health(section: &mut Mapping, health: &HealthConfig, policy: &Policy) {
+    put_call(section, "health", &health.check);
+    put(section, "interval", &short(health.interval));
+    put(section, "timeout", &short(health.timeout));
+    put(
+        section,
+        "failure_threshold",
+        &health.failure_threshold.to_string(),
+    );
+    put(
+        section,
+        "success_threshold",
+        &health.success_threshold.to_string(),
+    );
+    put(section, "startup_grace", &short(health.startup_grace));
+    let keeps = if policy.keep_when_alone {
+        "keep"
+    } else {
+        "release"
+    };
+    put(section, "when_all_unhealthy", keeps);
+}
+
+fn put_call(section: &mut Mapping, key: &str, call: &CallConfig) {
+    match call {
+        CallConfig::Http(url) => put(section, key, url),
+        CallConfig::Command(command) => put_list(section, key, command),
+    }
+}
+
+fn on_exit(on_exit: OnExit) -> &'static str {
+    match on_exit {
+        OnExit::Leave => "leave",
+        OnExit::Rejoin => "rejoin",
+    }
+}
+
 fn wait_for(wait: ShutdownWait) -> String {
     match wait {
         ShutdownWait::Promise => "promise".to_owned(),
         ShutdownWait::None => "none".to_owned(),
         ShutdownWait::For(time) => short(time),
+        ShutdownWait::Application(_) => "application".to_owned(),
     }
 }
 
@@ -151,7 +228,8 @@ fn budget(config: &Config) -> Vec<String> {
     }
     // A promise is kept a margin longer than it says.
     let longest = timing.renew_deadline() + timing.drift_margin();
-    sentences.push(hand_over(longest, config.shutdown_wait));
+    sentences.push(hand_over(longest, config.policy.shutdown_wait));
+    sentences.extend(application(config));
     sentences
 }
 
@@ -224,6 +302,30 @@ fn file_failover(timing: &Timing) -> String {
     )
 }
 
+/// What is said only where there is something to say.
+fn application(config: &Config) -> Vec<String> {
+    let (timing, policy) = (&config.timing, &config.policy);
+    let killed_after = short(timing.ttl() - timing.drift_margin());
+    let mut sentences = vec![format!(
+        "tenure exec: the command is told to stop when the leader stops, and killed {} later, at the latest {killed_after} \
+         after the last keepalive that was answered",
+        short(config.exec.stop_timeout),
+    )];
+    if let Application::Told(timeout) = policy.application {
+        sentences.push(format!(
+            "on_step_down has {} to succeed; where it fails the lease is not released, and runs out",
+            short(timeout)
+        ));
+    }
+    if !policy.takeover_delay.is_zero() {
+        sentences.push(format!(
+            "a candidate that is not told of an orderly hand-over waits {} before it leads, at its start too",
+            short(policy.takeover_delay)
+        ));
+    }
+    sentences
+}
+
 fn hand_over(longest: Duration, wait: ShutdownWait) -> String {
     let longest = short(longest);
     let on_resign = format!(
@@ -240,6 +342,11 @@ fn hand_over(longest: Duration, wait: ShutdownWait) -> String {
             "on shutdown the lease is handed over after {}, or {longest} at most where a valid_for_ms \
              read on the api lasts longer; on resign {on_resign}",
             short(time)
+        ),
+        ShutdownWait::Application(timeout) => format!(
+            "on shutdown the lease is handed over as soon as the application says or shows that it has stopped, and \
+             after {} at the latest, or {longest} where a valid_for_ms read on the api lasts longer; on resign {on_resign}",
+            short(timeout)
         ),
     }
 }

@@ -9,12 +9,14 @@ pub(super) enum Shape {
     Text,
     /// A list of scalars, and how one looks.
     List(&'static str),
+    /// What is called: an `http://` URL, or a program with its arguments.
+    Call,
 }
 
-use Shape::{List, Section, Text};
+use Shape::{Call, List, Section, Text};
 
 /// Every key; a section before what it holds.
-const KEYS: [(&str, Shape); 31] = [
+const KEYS: [(&str, Shape); 49] = [
     ("election", Text),
     ("elections", List("[payments, reports]")),
     ("candidate", Section),
@@ -24,6 +26,7 @@ const KEYS: [(&str, Shape); 31] = [
     ("lease.ttl", Text),
     ("lease.renew_deadline", Text),
     ("lease.retry_period", Text),
+    ("lease.takeover_delay", Text),
     ("store", Section),
     ("store.etcd", Section),
     ("store.etcd.endpoints", List("[http://127.0.0.1:2379]")),
@@ -42,6 +45,23 @@ const KEYS: [(&str, Shape); 31] = [
     ("http.probes", Text),
     ("shutdown", Section),
     ("shutdown.wait_for", Text),
+    ("shutdown.timeout", Text),
+    ("exec", Section),
+    ("exec.on_exit", Text),
+    ("exec.stop_timeout", Text),
+    ("hooks", Section),
+    ("hooks.on_elected", Call),
+    ("hooks.on_step_down", Call),
+    ("hooks.on_leader_changed", Call),
+    ("hooks.timeout", Text),
+    ("application", Section),
+    ("application.health", Call),
+    ("application.interval", Text),
+    ("application.timeout", Text),
+    ("application.failure_threshold", Text),
+    ("application.success_threshold", Text),
+    ("application.startup_grace", Text),
+    ("application.when_all_unhealthy", Text),
     ("readiness", Text),
     ("log", Section),
     ("log.format", Text),

@@ -122,9 +122,13 @@ impl<'a> Settings<'a> {
             self.remove(key);
             return Ok(());
         }
+        let quotes: &[char] = match shape {
+            Shape::Call => &['"', '\'', '['],
+            _ => &['"', '\''],
+        };
         let values = match shape {
             // Only a quote can make a scalar anything but what it says.
-            Shape::Text if !value.starts_with(['"', '\'']) => {
+            Shape::Text | Shape::Call if !value.starts_with(quotes) => {
                 vec![(key.to_owned(), Value::Text(value.to_owned()))]
             }
             _ => {

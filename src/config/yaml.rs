@@ -162,7 +162,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
         self.reader.reached.replace(self.key.clone());
         match self.shape() {
             Shape::Text => deserializer.deserialize_option(self),
-            Shape::Section | Shape::List(_) => deserializer.deserialize_any(self),
+            Shape::Section | Shape::List(_) | Shape::Call => deserializer.deserialize_any(self),
         }
     }
 }
@@ -174,6 +174,7 @@ impl<'de> Visitor<'de> for Node<'_> {
         match self.shape() {
             Shape::Text => f.write_str("one value"),
             Shape::List(example) => write!(f, "a list such as {example}"),
+            Shape::Call => f.write_str("an http:// URL, or a program with its arguments as a list"),
             Shape::Section => write!(f, "the keys {}", schema::names_in(&self.key)),
         }
     }
@@ -195,7 +196,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        if self.shape() != Shape::Text {
+        if !matches!(self.shape(), Shape::Text | Shape::Call) {
             return Err(E::invalid_type(Unexpected::Str(text), &self));
         }
         self.reader.stop_here(&self.key)?;

@@ -1,6 +1,6 @@
 //! What happens to an election, and what it wants done.
 
-use super::{Lease, LeaseId, Observation, RoleName, Standing, Time};
+use super::{Deadline, Hold, Lease, LeaseId, Observation, RoleName, Standing, Time, Token};
 use std::time::Duration;
 
 /// What happens to an election.
@@ -49,8 +49,21 @@ pub enum Event {
         /// How long to stay out, from the release on.
         cooldown: Duration,
     },
-    /// The application has stopped: no promise matters any more.
+    /// Don't campaign while this hold is in force, and give up what is held.
+    Hold(Hold),
+    /// This hold is no more.
+    Lift(Hold),
+    /// The application says that it has stopped: no promise matters any more.
+    ApplicationSaysItStopped,
+    /// The application was seen to stop; the answer to [`Action::StopApplication`].
     ApplicationStopped,
+    /// The application could not be told to stop, or would not; the other answer.
+    ApplicationNotStopped,
+    /// The application ended by itself.
+    ApplicationEnded {
+        /// Whether this candidate leaves with it.
+        leave: bool,
+    },
     /// Give up everything, for good.
     Shutdown,
 }
@@ -66,6 +79,17 @@ pub enum Action {
     Verify(LeaseId),
     /// Send no more keepalives on the lease, and revoke it: [`Event::Released`] or [`Event::ReleaseFailed`].
     Release(LeaseId),
+    /// The same after an orderly step-down, and tell those who wait that it was one.
+    HandOver(LeaseId),
+    /// Start the application, under this fencing token.
+    RunApplication(Token, Deadline),
+    /// The application may run for longer.
+    ExtendApplication(Deadline),
+    /// Stop the application: [`Event::ApplicationStopped`] or [`Event::ApplicationNotStopped`].
+    StopApplication {
+        /// Another may lead already: there is no time to stop in.
+        at_once: bool,
+    },
     /// Look up what was promised to the application: [`Event::Promised`]. "Not leader" is published by now.
     CollectPromises,
     /// Tell people: the role has changed.
@@ -102,6 +126,12 @@ pub enum Reason {
     Resign,
     /// Asked to shut down.
     Shutdown,
+    /// Paused.
+    Pause,
+    /// The application was unhealthy.
+    Unhealthy,
+    /// The application ended by itself.
+    ApplicationEnded,
     /// The lease was released after stepping down.
     Released,
 }
@@ -117,16 +147,22 @@ impl Reason {
             Reason::KeyGone => "key_gone",
             Reason::Resign => "resign",
             Reason::Shutdown => "shutdown",
+            Reason::Pause => "pause",
+            Reason::Unhealthy => "unhealthy",
+            Reason::ApplicationEnded => "application_ended",
             Reason::Released => "released",
         }
     }
 
     /// Those for which a leader steps down.
-    pub const STEP_DOWNS: [Reason; 5] = [
+    pub const STEP_DOWNS: [Reason; 8] = [
         Reason::Deadline,
         Reason::LeaseGone,
         Reason::KeyGone,
         Reason::Resign,
         Reason::Shutdown,
+        Reason::Pause,
+        Reason::Unhealthy,
+        Reason::ApplicationEnded,
     ];
 }

@@ -1,7 +1,7 @@
 //! A lease in this candidate's hands: until when it is good, and when its next keepalive is due.
 
 use super::backoff::Backoff;
-use super::{Claim, Lease, Time, Timing};
+use super::{Claim, Deadline, Lease, Time, Timing};
 use std::time::Duration;
 
 /// A lease that is being kept alive, with at most one keepalive outstanding.
@@ -17,6 +17,8 @@ pub(super) struct Held {
 enum Keepalive {
     DueAt(Time),
     Outstanding,
+    /// The lease is left to run out.
+    Ended,
 }
 
 impl Held {
@@ -76,20 +78,42 @@ impl Held {
             // An outage ends for all elections at once, after which they would go on in step.
             Some(_) => self.lease.sent_at + period.mul_f64(rng.f64()),
         };
-        self.keepalive = Keepalive::DueAt(on_the_beat(due, period));
+        self.next(on_the_beat(due, period));
     }
 
     /// The keepalive was not answered: another is due soon.
     pub(super) fn not_answered(&mut self, now: Time, rng: &mut fastrand::Rng) {
         let delay = self.unanswered.get_or_insert_default().next_delay(rng);
-        self.keepalive = Keepalive::DueAt(now + delay);
+        self.next(now + delay);
+    }
+
+    fn next(&mut self, due: Time) {
+        if self.is_renewed() {
+            self.keepalive = Keepalive::DueAt(due);
+        }
     }
 
     /// When the next keepalive is due, unless one is outstanding.
     pub(super) fn next_keepalive(&self) -> Option<Time> {
         match self.keepalive {
             Keepalive::DueAt(at) => Some(at),
-            Keepalive::Outstanding => None,
+            Keepalive::Outstanding | Keepalive::Ended => None,
+        }
+    }
+
+    pub(super) fn stop_renewing(&mut self) {
+        self.keepalive = Keepalive::Ended;
+    }
+
+    pub(super) fn is_renewed(&self) -> bool {
+        !matches!(self.keepalive, Keepalive::Ended)
+    }
+
+    /// Until when an application may run by this lease.
+    pub(super) fn deadline(&self, timing: &Timing) -> Deadline {
+        Deadline {
+            stop_at: self.valid_until(timing),
+            kill_at: self.lease.sent_at + timing.last_moment_for(self.lease.ttl),
         }
     }
 }

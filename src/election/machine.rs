@@ -2,9 +2,11 @@
 
 use super::backoff::Backoff;
 use super::held::Held;
+use super::policy::Holds;
+use super::state::{Intent, State, Stopping, Verify};
 use super::{
-    Action, Event, Holder, Lease, LeaseId, Observation, Reason, Role, RoleName, Standing, Time,
-    Timing, Transition, View,
+    Action, Application, Event, Hold, Holder, Lease, LeaseId, Observation, Policy, Reason, Role,
+    RoleName, ShutdownWait, Standing, Time, Timing, Transition, View,
 };
 use std::time::Duration;
 
@@ -12,8 +14,9 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Election {
     timing: Timing,
-    shutdown_wait: ShutdownWait,
+    policy: Policy,
     intent: Intent,
+    holds: Holds,
     state: State,
     /// The queue as last seen.
     seen: Option<Observation>,
@@ -29,95 +32,14 @@ pub struct Election {
     actions: Vec<Action>,
 }
 
-/// What the release waits for on shutdown. On resigning it always waits for the promises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShutdownWait {
-    /// For the end of the last promise given.
-    Promise,
-    /// For nothing: the application is gone already.
-    None,
-    /// For so long, and for the end of the last promise.
-    For(Duration),
-}
-
-/// What the candidate is after; it decides where to go once nothing is held any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Intent {
-    Campaign,
-    /// For so long, once all is released.
-    StayOut(Duration),
-    Stop,
-}
-
-/// ```text
-///                 ┌───────────── failed ──────────────┐
-///                 ▼                                    │
-///   ┌────────── Out ──────── join ───────────────► Joining
-///   │             ▲                                    │ joined
-///   │             │                                    ▼
-///   │             │◄─ released ─ Releasing ◄─ lost ─ Waiting   behind others, or first
-///   │             │                ▲   ▲               │       and not verified yet
-///   │ shutdown    │                │   │               │ first, verified by a linearizable
-///   │             │                │   └──── lost ──┐  │ read, and still valid
-///   │             │  promises over,│                │  ▼
-///   │             │  or stopped    │                Leading
-///   │             │                │                   │ resign, shutdown
-///   │             │                └─ SteppingDown ◄───┘
-///   ▼             ▼                   (renewing, says "not leader")
-///  Stopped ◄── released, where the intent is to stop
-/// ```
-/// "Lost" is: the deadline passed without an answer, the lease or the place is gone. Every way out of a
-/// held lease leads through `Releasing`, which revokes it: nothing is left behind.
-#[derive(Clone, Debug)]
-enum State {
-    Out {
-        until: Time,
-    },
-    Joining {
-        lease: LeaseId,
-    },
-    Waiting {
-        held: Held,
-        /// When the own place was first seen to be the first.
-        first_since: Option<Time>,
-        verify: Verify,
-        /// Whether another was ever ahead.
-        queued: bool,
-    },
-    Leading {
-        held: Held,
-    },
-    SteppingDown {
-        held: Held,
-        /// Unknown until the promises are collected.
-        release_at: Option<Time>,
-    },
-    Releasing {
-        lease: LeaseId,
-        /// By then the lease has run out by itself.
-        gone_by: Time,
-        /// When to try again; none while a try is under way.
-        retry_at: Option<Time>,
-        /// Whether this ends an orderly step-down.
-        stepping_down: bool,
-    },
-    Stopped,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verify {
-    NotNeeded,
-    Outstanding,
-    RetryAt(Time),
-}
-
 impl Election {
     /// A candidate that joins at its first step. `seed` varies its delays; give each candidate another.
-    pub fn new(timing: Timing, shutdown_wait: ShutdownWait, seed: u64) -> Self {
+    pub fn new(timing: Timing, policy: Policy, seed: u64) -> Self {
         Election {
             timing,
-            shutdown_wait,
+            policy,
             intent: Intent::Campaign,
+            holds: Holds::default(),
             state: State::Out {
                 until: Time::ORIGIN,
             },
@@ -136,12 +58,14 @@ impl Election {
         View {
             role: self.role(),
             holder: self.other_holder().cloned(),
+            held_back: self.holds.first(),
         }
     }
 
     /// When [`Event::Tick`] is due, if nothing else happens before.
     pub fn next_timeout(&self) -> Option<Time> {
         match &self.state {
+            State::Out { .. } if self.is_held_back() => None,
             State::Out { until } => Some(*until),
             State::Joining { .. } | State::Stopped => None,
             State::Waiting { held, verify, .. } => {
@@ -152,7 +76,18 @@ impl Election {
                 earliest(self.next_of(held), retry)
             }
             State::Leading { held } => self.next_of(held),
-            State::SteppingDown { held, release_at } => earliest(self.next_of(held), *release_at),
+            State::SteppingDown {
+                held,
+                release_at,
+                stopping,
+            } => {
+                let keepalive = held.next_keepalive();
+                match (stopping, self.policy.application) {
+                    (Stopping::Over, _) => earliest(self.next_of(held), *release_at),
+                    (_, Application::Supervised(_)) => keepalive,
+                    _ => earliest(keepalive, Some(held.gone_by())),
+                }
+            }
             State::Releasing {
                 gone_by, retry_at, ..
             } => {
@@ -162,10 +97,18 @@ impl Election {
         }
     }
 
-    /// When the place will have been released, while stepping down; `None` otherwise.
+    /// When the place will have been released at the latest, while stepping down; `None` otherwise.
     pub fn release_at(&self, now: Time) -> Option<Time> {
         match &self.state {
-            State::SteppingDown { release_at, .. } => *release_at,
+            State::SteppingDown {
+                held,
+                release_at,
+                stopping,
+            } => match stopping {
+                Stopping::Over => *release_at,
+                Stopping::Awaited { by } => release_at.map(|at| at.max(*by)),
+                Stopping::Failed => Some(held.gone_by()),
+            },
             State::Releasing {
                 stepping_down: true,
                 ..
@@ -205,11 +148,20 @@ impl Election {
 
     /// The deadline comes before everything else: an answer that comes after it revives nothing.
     fn expire(&mut self, now: Time) {
-        if let Some(held) = self.state.held()
-            && held.valid_until(&self.timing) <= now
+        let Some(held) = self.state.held() else {
+            return;
+        };
+        if !self.state.is_application_running() {
+            if held.valid_until(&self.timing) <= now {
+                self.seen = None;
+                self.lose(now, Reason::Deadline);
+            }
+        } else if held.gone_by() <= now
+            && !matches!(self.policy.application, Application::Supervised(_))
         {
-            self.seen = None;
-            self.lose(Reason::Deadline);
+            // Whatever the application does, the lease has run out.
+            let (lease, gone_by) = (held.lease.id, held.gone_by());
+            self.release(lease, gone_by, false);
         }
     }
 
@@ -240,6 +192,7 @@ impl Election {
                 if let Some(held) = self.state.held_mut(lease) {
                     held.answered(sent_at, ttl, &timing, &mut self.rng);
                     self.setbacks = Backoff::default();
+                    self.extend();
                 }
             }
             Event::KeepAliveFailed(lease) => {
@@ -249,7 +202,7 @@ impl Election {
             }
             Event::LeaseGone(lease) => {
                 if self.state.held_mut(lease).is_some() {
-                    self.lose(Reason::LeaseGone);
+                    self.lose(now, Reason::LeaseGone);
                 }
             }
             Event::Verified(lease, standing) => self.verified(now, lease, standing),
@@ -267,19 +220,31 @@ impl Election {
                 }
             }
             Event::Promised(until) => self.promised(now, until),
-            Event::Resign { cooldown } => self.resign(cooldown),
-            Event::ApplicationStopped => self.application_stopped(),
-            Event::Shutdown => self.shutdown(),
+            Event::Resign { cooldown } if self.leads() => {
+                self.intent = Intent::StayOut(cooldown);
+                self.step_down(now, Reason::Resign);
+            }
+            Event::Resign { .. } => {}
+            Event::Hold(hold) => {
+                self.holds.set(hold, true);
+                self.heed_holds(now);
+            }
+            Event::Lift(hold) => self.holds.set(hold, false),
+            Event::ApplicationSaysItStopped => self.application_stopped(false),
+            Event::ApplicationStopped => self.application_stopped(true),
+            Event::ApplicationNotStopped => self.application_not_stopped(),
+            Event::ApplicationEnded { leave } => self.application_ended(leave),
+            Event::Shutdown => self.shutdown(now),
         }
     }
 
     /// Does what is due at `now`, whatever happened.
     fn proceed(&mut self, now: Time) {
         match &mut self.state {
-            State::Out { until } if self.intent == Intent::Stop || *until <= now => {
+            State::Out { until } => {
                 if self.intent == Intent::Stop {
                     self.stop();
-                } else {
+                } else if *until <= now && self.holds.first().is_none() {
                     self.intent = Intent::Campaign;
                     let lease = LeaseId((self.rng.u64(..) >> 1).max(1));
                     self.state = State::Joining { lease };
@@ -293,6 +258,7 @@ impl Election {
             State::SteppingDown {
                 held,
                 release_at: Some(at),
+                stopping: Stopping::Over,
             } if *at <= now => {
                 let (lease, gone_by) = (held.lease.id, held.gone_by());
                 self.release(lease, gone_by, true);
@@ -301,13 +267,14 @@ impl Election {
                 lease,
                 gone_by,
                 retry_at,
-                ..
+                stepping_down,
             } => {
                 if self.intent == Intent::Stop && *gone_by <= now {
                     self.stop();
                 } else if retry_at.is_some_and(|at| at <= now) {
                     *retry_at = None;
-                    self.actions.push(Action::Release(*lease));
+                    let action = release_action(*lease, *stepping_down, &self.policy);
+                    self.actions.push(action);
                 }
             }
             _ => {}
@@ -330,7 +297,7 @@ impl Election {
         }
         let first = sight.is_first(held.lease.id);
         if !sight.present {
-            return self.lose(Reason::KeyGone);
+            return self.lose(now, Reason::KeyGone);
         }
         match &mut self.state {
             State::Waiting {
@@ -343,11 +310,17 @@ impl Election {
                     *queued = true;
                 } else if *verify == Verify::NotNeeded {
                     *first_since = Some(now);
-                    *verify = Verify::RetryAt(now);
+                    let delay = if sight.handed_over {
+                        Duration::ZERO
+                    } else {
+                        self.policy.takeover_delay
+                    };
+                    *verify = Verify::RetryAt(now + delay);
                 }
             }
             // Somebody is ahead of a leader: the store was restored from a backup, or tampered with.
-            _ if !first => self.lose(Reason::KeyGone),
+            _ if !first => self.lose(now, Reason::KeyGone),
+            State::Leading { .. } => self.heed_holds(now),
             _ => {}
         }
     }
@@ -357,7 +330,8 @@ impl Election {
             return;
         }
         let held = Held::new(lease, &self.timing, &mut self.rng);
-        if self.intent != Intent::Campaign || held.valid_until(&self.timing) <= now {
+        let is_wanted = self.intent == Intent::Campaign && !self.is_held_back();
+        if !is_wanted || held.valid_until(&self.timing) <= now {
             return self.release(lease.id, held.gone_by(), false);
         }
         self.state = State::Waiting {
@@ -391,10 +365,15 @@ impl Election {
                     self.actions.push(Action::TookOver(now.since(*since)));
                 }
                 self.reason = Reason::Elected;
-                self.state = State::Leading { held: held.clone() };
+                let held = held.clone();
+                if let Application::Supervised(_) = self.policy.application {
+                    let (token, deadline) = (held.lease.token, held.deadline(&self.timing));
+                    self.actions.push(Action::RunApplication(token, deadline));
+                }
+                self.state = State::Leading { held };
             }
             Standing::Behind => self.verify_again(lease, now + self.timing.retry_period()),
-            Standing::Gone => self.lose(Reason::KeyGone),
+            Standing::Gone => self.lose(now, Reason::KeyGone),
         }
     }
 
@@ -406,37 +385,69 @@ impl Election {
         }
     }
 
-    fn resign(&mut self, cooldown: Duration) {
-        if self.leads() {
-            self.intent = Intent::StayOut(cooldown);
-            self.reason = Reason::Resign;
-            self.step_down();
+    fn shutdown(&mut self, now: Time) {
+        self.intent = Intent::Stop;
+        match &self.state {
+            State::Leading { .. } => return self.step_down(now, Reason::Shutdown),
+            State::SteppingDown { .. } if self.policy.shutdown_wait == ShutdownWait::None => {
+                self.forget_promises();
+            }
+            State::Waiting { .. } => self.leave_queue(),
+            _ => {}
         }
+        self.reason = Reason::Shutdown;
     }
 
-    fn shutdown(&mut self) {
-        self.intent = Intent::Stop;
-        self.reason = Reason::Shutdown;
+    /// Gives up what the holds in force forbid.
+    fn heed_holds(&mut self, now: Time) {
+        let Some(hold) = self.holds.first() else {
+            return;
+        };
+        let reason = match hold {
+            Hold::Paused => Reason::Pause,
+            Hold::Unhealthy => Reason::Unhealthy,
+        };
+        let may_stay =
+            hold == Hold::Unhealthy && self.policy.keep_when_alone && !self.is_contested();
         match &self.state {
-            State::Leading { .. } => self.step_down(),
-            State::SteppingDown { .. } if self.shutdown_wait == ShutdownWait::None => {
-                self.application_stopped();
-            }
-            State::Waiting { held, .. } => {
-                let (lease, gone_by) = (held.lease.id, held.gone_by());
-                self.release(lease, gone_by, false);
-            }
+            State::Leading { .. } if !may_stay => self.step_down(now, reason),
+            State::Waiting { .. } => self.leave_queue(),
             _ => {}
         }
     }
 
-    fn step_down(&mut self) {
+    /// Whether another candidate is queued, as far as is known.
+    fn is_contested(&self) -> bool {
+        self.seen.as_ref().is_some_and(|sight| sight.contested)
+    }
+
+    fn is_held_back(&self) -> bool {
+        self.intent != Intent::Stop && self.holds.first().is_some()
+    }
+
+    /// In order: leads no more, and goes when promises and application allow.
+    fn step_down(&mut self, now: Time, reason: Reason) {
         if let State::Leading { held } = &self.state {
+            self.reason = reason;
             self.state = State::SteppingDown {
                 held: held.clone(),
                 release_at: None,
+                stopping: Stopping::Over,
             };
             self.actions.push(Action::CollectPromises);
+            self.stop_application(now, false);
+        }
+    }
+
+    /// Has the application stopped, where that is to be seen.
+    fn stop_application(&mut self, now: Time, at_once: bool) {
+        let (Application::Told(takes) | Application::Supervised(takes)) = self.policy.application
+        else {
+            return;
+        };
+        if let State::SteppingDown { stopping, .. } = &mut self.state {
+            *stopping = Stopping::Awaited { by: now + takes };
+            self.actions.push(Action::StopApplication { at_once });
         }
     }
 
@@ -447,9 +458,11 @@ impl Election {
         } else {
             now
         };
-        let wait = match (self.intent, self.shutdown_wait) {
+        let wait = match (self.intent, self.policy.shutdown_wait) {
             (Intent::Stop, ShutdownWait::None) => now,
-            (Intent::Stop, ShutdownWait::For(duration)) => kept.max(now + duration),
+            (Intent::Stop, ShutdownWait::For(time) | ShutdownWait::Application(time)) => {
+                kept.max(now + time)
+            }
             _ => kept,
         };
         if let State::SteppingDown { release_at, .. } = &mut self.state {
@@ -457,19 +470,110 @@ impl Election {
         }
     }
 
-    fn application_stopped(&mut self) {
+    fn forget_promises(&mut self) {
         if let State::SteppingDown { release_at, .. } = &mut self.state {
             *release_at = Some(Time::ORIGIN);
         }
     }
 
-    fn lose(&mut self, reason: Reason) {
-        let Some(held) = self.state.held() else {
-            return;
-        };
-        let (lease, gone_by) = (held.lease.id, held.gone_by());
-        self.reason = reason;
-        self.release(lease, gone_by, false);
+    /// Nothing is promised any more to an application that has stopped. Whether one that is supervised has, is `seen`
+    /// and not believed.
+    fn application_stopped(&mut self, seen: bool) {
+        self.forget_promises();
+        let is_believed = seen || !matches!(self.policy.application, Application::Supervised(_));
+        if let State::SteppingDown { stopping, .. } = &mut self.state
+            && is_believed
+        {
+            *stopping = Stopping::Over;
+        }
+    }
+
+    /// The lease is not released, and not renewed either.
+    fn application_not_stopped(&mut self) {
+        if let State::SteppingDown { stopping, held, .. } = &mut self.state
+            && let Stopping::Awaited { .. } = stopping
+        {
+            *stopping = Stopping::Failed;
+            held.stop_renewing();
+        }
+    }
+
+    /// By itself: nothing is left that another leader would have to wait for.
+    fn application_ended(&mut self, leave: bool) {
+        if leave {
+            self.intent = Intent::Stop;
+        }
+        match &self.state {
+            State::Leading { held } => {
+                if !leave {
+                    self.intent = Intent::StayOut(self.timing.retry_period());
+                }
+                self.reason = Reason::ApplicationEnded;
+                let (lease, gone_by) = (held.lease.id, held.gone_by());
+                self.release(lease, gone_by, true);
+            }
+            State::Waiting { .. } if leave => self.leave_queue(),
+            _ => self.application_stopped(true),
+        }
+    }
+
+    /// Tells how long the application may run by what the store answered last.
+    fn extend(&mut self) {
+        if let (
+            State::Leading { held } | State::SteppingDown { held, .. },
+            Application::Supervised(_),
+        ) = (&self.state, self.policy.application)
+        {
+            let deadline = held.deadline(&self.timing);
+            self.actions.push(Action::ExtendApplication(deadline));
+        }
+    }
+
+    /// What is held can't be relied upon any more.
+    fn lose(&mut self, now: Time, reason: Reason) {
+        let is_gone = reason != Reason::Deadline;
+        match &mut self.state {
+            State::Leading { held } if self.policy.application != Application::Unattended => {
+                let mut held = held.clone();
+                if is_gone {
+                    held.stop_renewing();
+                }
+                self.reason = reason;
+                self.state = State::SteppingDown {
+                    held,
+                    // A promise ends with the deadline; what is gone, keeps none.
+                    release_at: Some(Time::ORIGIN),
+                    stopping: Stopping::Over,
+                };
+                self.stop_application(now, is_gone);
+            }
+            State::SteppingDown {
+                held,
+                release_at,
+                stopping: Stopping::Awaited { .. } | Stopping::Failed,
+            } => {
+                *release_at = Some(Time::ORIGIN);
+                if held.is_renewed() {
+                    held.stop_renewing();
+                    self.stop_application(now, true);
+                }
+            }
+            state => {
+                let Some(held) = state.held() else {
+                    return;
+                };
+                let (lease, gone_by) = (held.lease.id, held.gone_by());
+                self.reason = reason;
+                self.release(lease, gone_by, false);
+            }
+        }
+    }
+
+    fn leave_queue(&mut self) {
+        if let State::Waiting { held, .. } = &self.state {
+            let (lease, gone_by) = (held.lease.id, held.gone_by());
+            self.release(lease, gone_by, false);
+        }
     }
 
     fn release(&mut self, lease: LeaseId, gone_by: Time, stepping_down: bool) {
@@ -480,7 +584,8 @@ impl Election {
             retry_at: None,
             stepping_down,
         };
-        self.actions.push(Action::Release(lease));
+        let action = release_action(lease, stepping_down, &self.policy);
+        self.actions.push(action);
     }
 
     fn released(&mut self, now: Time, id: LeaseId) {
@@ -536,38 +641,12 @@ impl Election {
     }
 }
 
-impl Verify {
-    fn is_due(self, now: Time) -> bool {
-        matches!(self, Verify::RetryAt(at) if at <= now)
-    }
-}
-
-impl State {
-    fn held(&self) -> Option<&Held> {
-        match self {
-            State::Waiting { held, .. }
-            | State::Leading { held }
-            | State::SteppingDown { held, .. } => Some(held),
-            _ => None,
-        }
-    }
-
-    fn is_joining(&self, id: LeaseId) -> bool {
-        matches!(self, State::Joining { lease } if *lease == id)
-    }
-
-    fn any_held_mut(&mut self) -> Option<&mut Held> {
-        match self {
-            State::Waiting { held, .. }
-            | State::Leading { held }
-            | State::SteppingDown { held, .. } => Some(held),
-            _ => None,
-        }
-    }
-
-    /// The held lease, if it is this one: an answer about another comes too late to matter.
-    fn held_mut(&mut self, lease: LeaseId) -> Option<&mut Held> {
-        self.any_held_mut().filter(|held| held.lease.id == lease)
+/// Whoever waits for something to be handed over in order is told that it was.
+fn release_action(lease: LeaseId, in_order: bool, policy: &Policy) -> Action {
+    if in_order && !policy.takeover_delay.is_zero() {
+        Action::HandOver(lease)
+    } else {
+        Action::Release(lease)
     }
 }
 

@@ -11,6 +11,8 @@ mod backoff;
 mod event;
 mod held;
 mod machine;
+mod policy;
+mod state;
 mod store;
 mod time;
 mod timing;
@@ -18,11 +20,12 @@ mod view;
 
 pub use backoff::Backoff;
 pub use event::{Action, Event, Reason, Transition};
-pub use machine::{Election, ShutdownWait};
+pub use machine::Election;
+pub use policy::{Application, Hold, Policy, ShutdownWait};
 pub use store::{Candidate, Holder, Lease, LeaseId, Observation, Standing, Token};
 pub use time::Time;
 pub use timing::{BudgetError, Timing};
-pub use view::{Claim, Role, RoleName, View};
+pub use view::{Claim, Deadline, Role, RoleName, View};
 
 #[cfg(test)]
 mod tests;

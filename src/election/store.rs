@@ -56,6 +56,10 @@ pub struct Observation {
     pub holder: Option<Holder>,
     /// Whether the place that hangs on this candidate's own lease is in the queue.
     pub present: bool,
+    /// Whether the place of any other candidate is.
+    pub contested: bool,
+    /// Whether whoever led last is known to have handed over in order.
+    pub handed_over: bool,
 }
 
 impl Observation {

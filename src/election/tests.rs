@@ -4,13 +4,15 @@
 use super::*;
 use std::time::Duration;
 
+mod application;
+
 const OTHER: LeaseId = LeaseId(0xb);
 /// With it the first keepalive comes at the end of the first period.
 const SEED: u64 = 47;
 
 /// The lease that the candidate joins with first.
 fn own() -> LeaseId {
-    let mut election = Election::new(timing(), ShutdownWait::Promise, SEED);
+    let mut election = Election::new(timing(), Policy::default(), SEED);
     match election.step(Time::ORIGIN, Event::Tick)[..] {
         [Action::Join(lease)] => lease,
         ref actions => panic!("{actions:?}"),
@@ -52,6 +54,8 @@ fn sight(revision: u64, first: Option<(LeaseId, Token)>, present: bool) -> Event
         revision,
         holder: first.map(|(lease, token)| holder(lease, token)),
         present,
+        contested: first.is_some_and(|(lease, _)| lease != own()),
+        handed_over: false,
     })
 }
 
@@ -62,15 +66,15 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn new(wait: ShutdownWait) -> Self {
+    fn new(policy: Policy) -> Self {
         Candidate {
-            election: Election::new(timing(), wait, SEED),
+            election: Election::new(timing(), policy, SEED),
             actions: Vec::new(),
         }
     }
 
     fn waiting_behind_other() -> Self {
-        let mut candidate = Candidate::new(ShutdownWait::Promise);
+        let mut candidate = Candidate::new(Policy::default());
         candidate.on(0, Event::Tick);
         candidate.on(0, Event::Joined(lease(0)));
         candidate.on(1, sight(7, Some((OTHER, 5)), true));
@@ -78,8 +82,15 @@ impl Candidate {
         candidate
     }
 
-    fn leading_with(wait: ShutdownWait) -> Self {
-        let mut candidate = Candidate::new(wait);
+    fn leading_with(shutdown_wait: ShutdownWait) -> Self {
+        Self::leading_by(Policy {
+            shutdown_wait,
+            ..Policy::default()
+        })
+    }
+
+    fn leading_by(policy: Policy) -> Self {
+        let mut candidate = Candidate::new(policy);
         candidate.on(0, Event::Tick);
         candidate.on(1, Event::Joined(lease(0)));
         candidate.on(2, sight(7, Some((own(), 7)), true));
@@ -142,7 +153,7 @@ fn renewed(sent_at: u64) -> Event {
 
 #[test]
 fn a_candidate_joins_verifies_and_leads() {
-    let mut c = Candidate::new(ShutdownWait::Promise);
+    let mut c = Candidate::new(Policy::default());
     c.on(0, Event::Tick).wants(&[Action::Join(own())]);
     c.on(1, Event::Joined(lease(0))).wants(&[]);
     c.on(2, sight(7, Some((own(), 7)), true))
@@ -155,7 +166,7 @@ fn a_candidate_joins_verifies_and_leads() {
 
 #[test]
 fn validity_counts_from_sending_the_grant_not_from_its_answer() {
-    let mut c = Candidate::new(ShutdownWait::Promise);
+    let mut c = Candidate::new(Policy::default());
     c.on(0, Event::Tick);
     c.on(5_000, Event::Joined(lease(0)));
     c.on(5_001, sight(7, Some((own(), 7)), true));
@@ -204,7 +215,7 @@ fn keepalives_come_on_a_beat_that_elections_share_and_never_later_than_a_period(
 fn the_first_keepalive_comes_anywhere_in_the_first_period_so_that_elections_do_not_go_in_step() {
     let mut quarters = [0; 4];
     for seed in 0..400 {
-        let mut election = Election::new(timing(), ShutdownWait::Promise, seed);
+        let mut election = Election::new(timing(), Policy::default(), seed);
         let [Action::Join(id)] = election.step(at(0), Event::Tick)[..] else {
             panic!("does not join");
         };
@@ -236,7 +247,7 @@ fn an_unanswered_keepalive_is_followed_by_another_soon() {
 fn after_an_outage_keepalives_come_anywhere_in_a_period_again() {
     let mut quarters = [0; 4];
     for seed in 0..400 {
-        let mut election = Election::new(timing(), ShutdownWait::Promise, seed);
+        let mut election = Election::new(timing(), Policy::default(), seed);
         let [Action::Join(id)] = election.step(at(0), Event::Tick)[..] else {
             panic!("does not join");
         };
@@ -318,7 +329,7 @@ fn a_leader_behind_another_steps_down() {
 
 #[test]
 fn a_sight_from_before_the_place_was_taken_says_nothing_of_it() {
-    let mut c = Candidate::new(ShutdownWait::Promise);
+    let mut c = Candidate::new(Policy::default());
     c.on(0, Event::Tick);
     c.on(1, Event::Joined(lease(0)));
     c.on(2, sight(6, Some((OTHER, 5)), false));
@@ -328,7 +339,7 @@ fn a_sight_from_before_the_place_was_taken_says_nothing_of_it() {
 
 #[test]
 fn a_sight_of_the_new_place_counts_though_it_came_before_the_answer_that_it_was_taken() {
-    let mut c = Candidate::new(ShutdownWait::Promise);
+    let mut c = Candidate::new(Policy::default());
     c.on(0, Event::Tick).wants(&[Action::Join(own())]);
     c.on(1, sight(7, Some((own(), 7)), true)).wants(&[]);
     c.on(2, Event::Joined(lease(0)))
@@ -337,7 +348,7 @@ fn a_sight_of_the_new_place_counts_though_it_came_before_the_answer_that_it_was_
 
 #[test]
 fn a_candidate_that_joins_does_not_take_its_own_place_for_a_leader() {
-    let mut c = Candidate::new(ShutdownWait::Promise);
+    let mut c = Candidate::new(Policy::default());
     c.on(0, Event::Tick);
     c.on(1, sight(7, Some((own(), 7)), true));
     assert_eq!(c.role(), RoleName::Starting);
@@ -346,7 +357,7 @@ fn a_candidate_that_joins_does_not_take_its_own_place_for_a_leader() {
 
 #[test]
 fn a_lease_that_was_not_asked_for_is_not_taken() {
-    let mut c = Candidate::new(ShutdownWait::Promise);
+    let mut c = Candidate::new(Policy::default());
     c.on(0, Event::Tick);
     let strange = Lease {
         id: OTHER,
@@ -424,7 +435,7 @@ fn answers_about_another_lease_change_nothing() {
 
 #[test]
 fn a_join_that_nobody_answered_is_revoked_before_the_next() {
-    let mut c = Candidate::new(ShutdownWait::Promise);
+    let mut c = Candidate::new(Policy::default());
     c.on(0, Event::Tick).wants(&[Action::Join(own())]);
     let failed = Event::JoinFailed {
         lease: own(),
@@ -437,7 +448,7 @@ fn a_join_that_nobody_answered_is_revoked_before_the_next() {
 
 #[test]
 fn a_shorter_grant_than_asked_shortens_the_deadline() {
-    let mut c = Candidate::new(ShutdownWait::Promise);
+    let mut c = Candidate::new(Policy::default());
     c.on(0, Event::Tick);
     let short = Lease {
         ttl: ms(4_000),
@@ -506,7 +517,7 @@ fn an_application_that_has_stopped_needs_no_promise_kept() {
     let mut c = Candidate::leading();
     c.on(100, Event::Resign { cooldown: ms(0) });
     c.on(100, Event::Promised(at(6_000)));
-    c.on(200, Event::ApplicationStopped)
+    c.on(200, Event::ApplicationSaysItStopped)
         .wants(&[Action::CollectPromises, Action::Release(own())]);
 }
 
@@ -553,7 +564,7 @@ fn a_waiter_shuts_down_without_waiting() {
 
 #[test]
 fn shutting_down_while_joining_revokes_what_comes_of_it() {
-    let mut c = Candidate::new(ShutdownWait::Promise);
+    let mut c = Candidate::new(Policy::default());
     c.on(0, Event::Tick);
     c.on(1, Event::Shutdown);
     assert!(!c.election.is_stopped());
@@ -626,7 +637,7 @@ fn a_renewal_is_overdue_half_a_retry_period_after_it_was_due() {
 
 #[test]
 fn delays_before_rejoining_grow_and_stay_short() {
-    let mut c = Candidate::new(ShutdownWait::Promise);
+    let mut c = Candidate::new(Policy::default());
     c.on(0, Event::Tick);
     let mut now = 0;
     for round in 0..12 {

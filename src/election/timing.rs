@@ -78,7 +78,12 @@ impl Timing {
     ///
     /// A longer grant does not lengthen it: the configured deadline is a promise to the application.
     pub(super) fn deadline_for(&self, granted: Duration) -> Duration {
-        self.renew_deadline.min(granted - drift_margin(granted))
+        self.renew_deadline.min(self.last_moment_for(granted))
+    }
+
+    /// Until when an application may be stopping under such a lease: then another may lead.
+    pub(super) fn last_moment_for(&self, granted: Duration) -> Duration {
+        granted - drift_margin(granted)
     }
 
     /// The time between keepalives under such a lease: shorter in proportion where the grant is.

@@ -1,6 +1,6 @@
 //! What others may know of an election.
 
-use super::{Holder, Time, Token};
+use super::{Hold, Holder, Time, Token};
 
 /// An election as others see it. What it says of leadership holds only together with the clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct View {
     pub role: Role,
     /// Another candidate that leads, as far as is known.
     pub holder: Option<Holder>,
+    /// What keeps this candidate from campaigning, if anything does.
+    pub held_back: Option<Hold>,
 }
 
 /// A candidate's part in an election.
@@ -35,6 +37,15 @@ pub struct Claim {
     pub valid_until: Time,
     /// A renewal is overdue from this time on.
     pub overdue_from: Time,
+}
+
+/// Until when an application may run, as far as the store has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// When leadership ends: then it is asked to stop.
+    pub stop_at: Time,
+    /// When another may lead: then it is killed.
+    pub kill_at: Time,
 }
 
 impl Claim {

@@ -10,12 +10,12 @@
 //! connections. So neither idle nor slow peers can lock a probe out.
 
 mod body;
+mod control;
 mod events;
 mod io;
 mod liveness;
 mod page;
 mod query;
-mod resign;
 mod respond;
 mod route;
 mod server;

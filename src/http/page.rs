@@ -93,6 +93,7 @@ mod tests {
                 advertise: Some(hostile.into()),
             }),
             transitions: 0,
+            held_back: None,
         };
         let html = render(hostile, "0.1.0", &[answer]).unwrap();
         assert!(!html.contains("<script"), "{html}");

@@ -1,11 +1,12 @@
 //! From a request to its answer.
 
 use super::body::Body;
+use super::control::Call;
 use super::events::{self, Hold};
 use super::query::Query;
 use super::respond::{self, Refusal, full, json};
 use super::server::Peer;
-use super::{Context, Surface, page, resign};
+use super::{Context, Surface, control, page};
 use crate::clock;
 use crate::config::Readiness;
 use crate::election::Time;
@@ -29,7 +30,7 @@ enum Route {
     Root,
     Metrics,
     Events,
-    Resign,
+    Control(Call),
 }
 
 impl Route {
@@ -44,18 +45,20 @@ impl Route {
             "/" => Route::Root,
             "/metrics" => Route::Metrics,
             "/events" => Route::Events,
-            "/resign" => Route::Resign,
+            "/resign" => Route::Control(Call::Resign),
+            "/pause" => Route::Control(Call::Pause),
+            "/resume" => Route::Control(Call::Resume),
             _ => return None,
         };
-        let read_only = !matches!(route, Route::Events | Route::Resign);
+        let read_only = !matches!(route, Route::Events | Route::Control(_));
         (read_only || surface == Surface::Api).then_some(route)
     }
 
     /// Checks the method.
     fn allow(self, method: &Method) -> Result<(), Refusal> {
         match (self, method) {
-            (Route::Resign, &Method::POST) => Ok(()),
-            (Route::Resign, _) => Err(Refusal::method("POST")),
+            (Route::Control(_), &Method::POST) => Ok(()),
+            (Route::Control(_), _) => Err(Refusal::method("POST")),
             (_, &Method::GET | &Method::HEAD) => Ok(()),
             (_, _) => Err(Refusal::method("GET, HEAD")),
         }
@@ -74,7 +77,7 @@ async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<
     let now = clock::now();
     let busy = peer.activity.busy(now);
     let Some(route) = Route::of(parts.uri.path(), peer.surface) else {
-        let error = "no such path here; there are /, /leader, /follower, /status, /livez, /readyz, /startupz, /metrics, and on http.api also /events and /resign";
+        let error = "no such path here; there are /, /leader, /follower, /status, /livez, /readyz, /startupz, /metrics, and on http.api also /events, /resign, /pause and /resume";
         return Err(Refusal::new(StatusCode::NOT_FOUND, error));
     };
     route.allow(&parts.method)?;
@@ -132,7 +135,7 @@ async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<
             let body = events::body(picked, &peer.limits, peer.stop.clone(), hold);
             Ok(respond::stream(body))
         }
-        Route::Resign => resign::answer(&parts, body, peer).await,
+        Route::Control(call) => control::answer(call, &parts, body, peer).await,
     }
 }
 
@@ -282,7 +285,14 @@ mod tests {
             id: id.into(),
             advertise: None,
         });
-        status.publish(View { role, holder }, SystemTime::UNIX_EPOCH);
+        status.publish(
+            View {
+                role,
+                holder,
+                held_back: None,
+            },
+            SystemTime::UNIX_EPOCH,
+        );
         ElectionHandle {
             status: Arc::new(status),
             commands: mpsc::channel(1).0,

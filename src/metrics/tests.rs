@@ -48,6 +48,7 @@ fn lead(status: &ElectionStatus) {
         overdue_from: END,
     };
     let view = View {
+        held_back: None,
         role: Role::Leader(claim),
         holder: None,
     };

@@ -1,7 +1,7 @@
 //! From a snapshot and the time to an answer: pure functions.
 
 use super::Snapshot;
-use crate::election::{Candidate, Claim, Role, RoleName, Time};
+use crate::election::{Candidate, Claim, Hold, Role, RoleName, Time};
 use serde::Serialize;
 use std::time::{Duration, SystemTime};
 
@@ -28,6 +28,8 @@ pub struct Answer {
     pub leader: Option<Leader>,
     /// Changes of state so far.
     pub transitions: u64,
+    /// What keeps this candidate from campaigning: `paused`, `unhealthy`, or null.
+    pub held_back: Option<&'static str>,
 }
 
 /// Who leads.
@@ -69,6 +71,7 @@ pub(super) fn answer(
         since: rfc3339(snapshot.since),
         leader: leader(candidate, snapshot, now),
         transitions: snapshot.transitions,
+        held_back: snapshot.view.held_back.map(Hold::as_str),
     }
 }
 

@@ -61,6 +61,7 @@ impl ElectionStatus {
             view: View {
                 role: Role::Starting,
                 holder: None,
+                held_back: None,
             },
             since: date,
             transitions: 0,
@@ -136,7 +137,8 @@ impl ElectionStatus {
             return;
         }
         let changed_role = last.view.role.name() != view.role.name();
-        let change = if changed_role || last.view.holder != view.holder {
+        let changed_hold = last.view.held_back != view.held_back;
+        let change = if changed_role || changed_hold || last.view.holder != view.holder {
             Change::State
         } else {
             Change::Renewed
@@ -174,6 +176,22 @@ pub struct ElectionHandle {
     pub commands: mpsc::Sender<Command>,
 }
 
+/// What became of the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Application {
+    /// It was told to stop, and has.
+    Stopped,
+    /// It was told to stop, and has not, or could not be told.
+    NotStopped,
+    /// It ended by itself.
+    Ended {
+        /// Whether the candidate leaves with it.
+        leave: bool,
+    },
+    /// It is gone, as far as can be told from outside.
+    SaysItStopped,
+}
+
 /// What can be asked of a driver.
 #[derive(Debug)]
 pub enum Command {
@@ -186,6 +204,20 @@ pub enum Command {
         /// When it will have released; `None` where it does not lead.
         reply: oneshot::Sender<Option<Time>>,
     },
+    /// Give up what is held, in order, and stay out until resumed.
+    Pause {
+        /// When it will have released; `None` where it does not lead.
+        reply: oneshot::Sender<Option<Time>>,
+    },
+    /// Campaign again.
+    Resume {
+        /// Once it does.
+        reply: oneshot::Sender<()>,
+    },
+    /// Whether the application is healthy.
+    Healthy(bool),
+    /// What became of the application.
+    Application(Application),
     /// Say that the loop turns over.
     Ping(oneshot::Sender<()>),
     /// Release everything, and end.

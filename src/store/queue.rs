@@ -10,6 +10,8 @@ pub struct Place {
     pub lease: LeaseId,
     /// What the candidate says of itself.
     pub candidate: Candidate,
+    /// Whether the candidate said that it is giving the place up in order.
+    pub leaving: bool,
 }
 
 /// The places by token: the first leads.
@@ -19,6 +21,8 @@ pub struct Queue {
     pub revision: u64,
     /// Its places.
     pub places: BTreeMap<Token, Place>,
+    /// Whether the place that was the first before is known to have been given up in order.
+    pub handed_over: bool,
 }
 
 impl Queue {
@@ -34,6 +38,21 @@ impl Queue {
             revision: self.revision,
             holder,
             present: own.is_some_and(|own| self.contains(own)),
+            contested: self.places.values().any(|place| Some(place.lease) != own),
+            handed_over: self.handed_over,
+        }
+    }
+
+    /// Takes a place out, and keeps in mind how the first of them ended.
+    pub fn remove(&mut self, token: Token) {
+        let was_first = self
+            .places
+            .first_key_value()
+            .is_some_and(|(first, _)| *first == token);
+        if let Some(place) = self.places.remove(&token)
+            && was_first
+        {
+            self.handed_over = place.leaving;
         }
     }
 

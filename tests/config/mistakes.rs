@@ -75,8 +75,8 @@ fn a_mistake_in_the_file_is_named_with_its_place_its_key_and_the_remedy() {
         ("readiness: maybe", "c.yaml:1:12: readiness: \"maybe\" is none of its values", "use participating or leader"),
         ("log: { format: xml }", "c.yaml:1:16: log.format: \"xml\" is none", "use text or json"),
         ("log:\n  level: warning\n", "c.yaml:2:10: log.level: \"warning\" is none", "use info or error or warn or debug or trace"),
-        ("shutdown: { wait_for: promises }", "c.yaml:1:23: shutdown.wait_for: \"promises\" is not a duration", "or write promise or none"),
-        ("shutdown: { wait_for: 0s }", "c.yaml:1:23: shutdown.wait_for: \"0s\" is no time at all", "or write promise or none"),
+        ("shutdown: { wait_for: promises }", "c.yaml:1:23: shutdown.wait_for: \"promises\" is not a duration", "or write promise, none or application"),
+        ("shutdown: { wait_for: 0s }", "c.yaml:1:23: shutdown.wait_for: \"0s\" is no time at all", "or write promise, none or application"),
         ("shutdown: { wait_for: 25h }", "c.yaml:1:23: shutdown.wait_for: \"25h\" is longer than a day", "at most 24h"),
     ];
     for (text, place, remedy) in table {

@@ -24,6 +24,7 @@ fn events_tell_the_state_at_once_then_each_change_and_each_renewal_until_stopped
         assert_eq!(name, "renewed");
         assert!(json["valid_for_ms"].as_u64().unwrap() > 7_000_000);
         let stepping_down = View {
+            held_back: None,
             role: Role::SteppingDown,
             holder: None,
         };

@@ -34,6 +34,7 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
 pub(crate) fn leader_for(valid: Duration) -> View {
     let valid_until = clock::now() + valid;
     View {
+        held_back: None,
         role: Role::Leader(Claim {
             token: 4711,
             valid_until,
@@ -45,6 +46,7 @@ pub(crate) fn leader_for(valid: Duration) -> View {
 
 pub(crate) fn follower(holder: Option<Holder>) -> View {
     View {
+        held_back: None,
         role: Role::Follower,
         holder,
     }
@@ -52,6 +54,7 @@ pub(crate) fn follower(holder: Option<Holder>) -> View {
 
 pub(crate) fn stopped() -> View {
     View {
+        held_back: None,
         role: Role::Stopped,
         holder: None,
     }
@@ -274,7 +277,14 @@ async fn drive(
                 let wait = *driver.release_after.lock().unwrap();
                 let _ = reply.send(wait.map(|wait| clock::now() + wait));
             }
-            Command::Shutdown => {}
+            Command::Pause { reply } => {
+                let wait = *driver.release_after.lock().unwrap();
+                let _ = reply.send(wait.map(|wait| clock::now() + wait));
+            }
+            Command::Resume { reply } => {
+                let _ = reply.send(());
+            }
+            _ => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tenure::driver::{self, Surroundings};
 use tenure::election::{
-    Action, Election, Event, Lease, LeaseId, Observation, Role, ShutdownWait, Standing, Time,
+    Action, Deadline, Election, Event, Lease, LeaseId, Observation, Policy, Role, Standing, Time,
     Timing, Token, Transition, View,
 };
 
@@ -54,16 +54,33 @@ pub(crate) struct Promise {
     pub(crate) until: Time,
 }
 
+/// An application that runs under a candidate's hand, and the guardian beside it, whom nothing freezes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Application {
+    pub(crate) lease: LeaseId,
+    deadline: Deadline,
+    /// Told to stop, it is gone by then.
+    gone_at: Option<Time>,
+}
+
 /// One candidate on one host. All times are by the host's clock.
 #[derive(Debug)]
 pub(crate) struct Candidate {
     pub(crate) name: usize,
     timing: Timing,
-    wait: ShutdownWait,
+    policy: Policy,
     /// None while it is crashed, or has ended.
     core: Option<Election>,
     view: View,
     pub(crate) own: Option<LeaseId>,
+    /// While it runs.
+    pub(crate) application: Option<Application>,
+    /// The lease of an application that still ran when the next one was started.
+    pub(crate) outrun: Option<LeaseId>,
+    /// Whether the core waits for the application's end.
+    awaits_end: bool,
+    /// How long the application takes to stop, unless it is killed before.
+    pub(crate) stop_takes: Duration,
     promised_until: Time,
     pub(crate) promises: VecDeque<Promise>,
     pub(crate) generation: u64,
@@ -76,13 +93,18 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    pub(crate) fn new(name: usize, timing: Timing, wait: ShutdownWait) -> Self {
+    pub(crate) fn new(name: usize, timing: Timing, policy: Policy) -> Self {
         Candidate {
             name,
             timing,
-            wait,
+            policy,
+            application: None,
+            outrun: None,
+            awaits_end: false,
+            stop_takes: Duration::ZERO,
             core: None,
             view: View {
+                held_back: None,
                 role: Role::Stopped,
                 holder: None,
             },
@@ -103,14 +125,42 @@ impl Candidate {
     }
 
     pub(crate) fn start(&mut self, now: Time, seed: u64, network: &mut Network) {
-        self.core = Some(Election::new(self.timing, self.wait, seed));
+        self.core = Some(Election::new(self.timing, self.policy, seed));
         self.generation += 1;
         self.observe_at = Some(now);
         self.take_in(now, Event::Tick, network);
     }
 
+    /// The guardian's work at `now`; nothing of it depends on the candidate.
+    pub(crate) fn guard(&mut self, now: Time) {
+        let stop_takes = self.stop_takes;
+        if let Some(application) = &mut self.application {
+            if application.deadline.stop_at <= now {
+                application.stop(application.deadline.stop_at, stop_takes);
+            }
+            let is_gone = application.gone_at.is_some_and(|at| at <= now);
+            if is_gone || application.deadline.kill_at <= now {
+                self.application = None;
+                // It was the one that relied on them.
+                self.promises.clear();
+            }
+        }
+    }
+
+    /// When the guardian has something to do, or the candidate something to hear of it.
+    pub(crate) fn next_of_application(&self) -> Option<Time> {
+        let application = self.application?;
+        let Deadline { stop_at, kill_at } = application.deadline;
+        Some(application.gone_at.unwrap_or(stop_at).min(kill_at))
+    }
+
     /// The process is gone. What it promised is not.
     pub(crate) fn crash(&mut self) {
+        if let Some(application) = &mut self.application {
+            // Its guardian notices; late, for the worst.
+            application.gone_at = None;
+        }
+        self.awaits_end = false;
         self.core = None;
         self.view.role = Role::Stopped;
         self.call = None;
@@ -148,7 +198,14 @@ impl Candidate {
             .iter()
             .flatten()
             .map(|outstanding| outstanding.deadline);
-        deadlines.chain(core).chain(self.observe_at).min()
+        let news = self.awaits_end && self.application.is_none();
+        let news = news.then_some(Time::ORIGIN);
+        let application = self.next_of_application().or(news);
+        deadlines
+            .chain(core)
+            .chain(self.observe_at)
+            .chain(application)
+            .min()
     }
 
     /// The clock says that it is time.
@@ -168,6 +225,15 @@ impl Candidate {
             self.observe = Some(self.send(now, Request::Observe, network));
         }
         self.take_in(now, Event::Tick, network);
+        self.hear_of_application(now, network);
+    }
+
+    /// The guardian says that the application is gone.
+    fn hear_of_application(&mut self, now: Time, network: &mut Network) {
+        self.guard(now);
+        if self.application.is_none() && std::mem::take(&mut self.awaits_end) {
+            self.take_in(now, Event::ApplicationStopped, network);
+        }
     }
 
     /// An answer to the request of that number, on the connection in use.
@@ -315,6 +381,13 @@ impl Candidate {
     }
 }
 
+impl Application {
+    fn stop(&mut self, now: Time, takes: Duration) {
+        let gone_at = now + takes;
+        self.gone_at = Some(self.gone_at.map_or(gone_at, |before| before.min(gone_at)));
+    }
+}
+
 /// What surrounds a core in the simulation.
 struct Simulated<'a> {
     candidate: &'a mut Candidate,
@@ -338,6 +411,42 @@ impl Surroundings for Simulated<'_> {
         until
     }
 
+    fn run(&mut self, _: Token, deadline: Deadline) {
+        self.candidate.guard(self.now);
+        self.candidate.outrun = self.candidate.application.map(|before| before.lease);
+        let lease = self.candidate.own.unwrap();
+        self.candidate.application = Some(Application {
+            lease,
+            deadline,
+            gone_at: None,
+        });
+        self.candidate.awaits_end = true;
+        self.candidate.guard(self.now);
+    }
+
+    /// What the guardian has begun to stop goes on stopping; it only has longer for it.
+    fn extend(&mut self, deadline: Deadline) {
+        self.candidate.guard(self.now);
+        if let Some(application) = &mut self.candidate.application {
+            application.deadline.kill_at = deadline.kill_at;
+            if application.gone_at.is_none() {
+                application.deadline.stop_at = deadline.stop_at;
+            }
+        }
+    }
+
+    fn stop(&mut self, at_once: bool) {
+        let takes = if at_once {
+            Duration::ZERO
+        } else {
+            self.candidate.stop_takes
+        };
+        self.candidate.awaits_end = true;
+        if let Some(application) = &mut self.candidate.application {
+            application.stop(self.now, takes);
+        }
+    }
+
     fn begin(&mut self, action: Action) {
         let (request, is_keepalive) = match action {
             Action::Join(lease) => {
@@ -345,7 +454,7 @@ impl Surroundings for Simulated<'_> {
                 (Request::Grant(lease), false)
             }
             Action::Verify(lease) => (Request::Verify(lease), false),
-            Action::Release(lease) => {
+            Action::Release(lease) | Action::HandOver(lease) => {
                 self.candidate.keepalive = None;
                 (Request::Revoke(lease), false)
             }

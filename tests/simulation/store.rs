@@ -137,6 +137,8 @@ impl Store {
                 advertise: None,
             }),
             present: own.is_some_and(|own| self.token_of(own).is_some()),
+            contested: self.queue.values().any(|lease| Some(*lease) != own),
+            handed_over: false,
         }
     }
 

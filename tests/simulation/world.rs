@@ -5,7 +5,9 @@ use crate::store::{SWEEP_PERIOD, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
-use tenure::election::{Event, LeaseId, ShutdownWait, Standing, Time, Timing, Token};
+use tenure::election::{
+    Application, Event, Hold, LeaseId, Policy, ShutdownWait, Standing, Time, Timing, Token,
+};
 
 /// A request that was sent and is not routed yet.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +45,8 @@ pub(crate) struct Outcome {
     pub(crate) lasted: Duration,
     pub(crate) leaderships: usize,
     pub(crate) faults: usize,
+    /// How often an application was found running.
+    pub(crate) guarded: usize,
     pub(crate) trace: String,
 }
 
@@ -63,6 +67,7 @@ enum Happening {
     Heal(usize),
     Restart(usize),
     Ask(usize),
+    Lift(usize),
     StoreBack,
     FaultsEnd,
     Close,
@@ -129,9 +134,23 @@ impl World {
             ShutdownWait::Promise,
             ShutdownWait::For(Duration::from_secs(2)),
         ];
+        let stop_takes = climate.timing.ttl() / 4;
+        // Half of the worlds have applications that run under the candidates' hands.
+        let applications = [Application::Unattended, Application::Supervised(stop_takes)];
+        let application = applications[rng.usize(..2)];
+        let delays = [Duration::ZERO, Duration::ZERO, Duration::from_secs(2)];
+        let takeover_delay = delays[rng.usize(..3)];
         let hosts = (0..climate.candidates)
             .map(|name| Host {
-                candidate: Candidate::new(name, climate.timing, waits[rng.usize(..2)]),
+                candidate: {
+                    let policy = Policy {
+                        shutdown_wait: waits[rng.usize(..2)],
+                        application,
+                        takeover_delay,
+                        keep_when_alone: rng.bool(),
+                    };
+                    Candidate::new(name, climate.timing, policy)
+                },
                 rate: drifting(&mut rng, climate.drift),
                 offset: rng.u64(..1_000_000_000_000),
                 frozen: false,
@@ -169,6 +188,7 @@ impl World {
                 lasted: Duration::ZERO,
                 leaderships: 0,
                 faults: 0,
+                guarded: 0,
                 trace: String::new(),
             },
         }
@@ -233,6 +253,7 @@ impl World {
         let (Happening::Wake(to, _)
         | Happening::Restart(to)
         | Happening::Ask(to)
+        | Happening::Lift(to)
         | Happening::Answer { to, .. }) = happening
         else {
             return;
@@ -272,6 +293,11 @@ impl World {
                 }
                 candidate.start(now, seed, &mut sent);
                 self.hosts[to].stopping = false;
+            }
+            Happening::Lift(_) => {
+                for hold in [Hold::Paused, Hold::Unhealthy] {
+                    candidate.take_in(now, Event::Lift(hold), &mut sent);
+                }
             }
             Happening::Ask(_) if !self.closed => {
                 candidate.ask(now);
@@ -436,9 +462,9 @@ impl World {
         let a_while = Duration::from_millis(self.rng.u64(50..15_000));
         // It begins when all is released, which may be after the last fault: a leader is due all the same.
         let cooldown = a_while / 3;
-        let kind = self.rng.u8(..14);
+        let kind = self.rng.u8(..18);
         self.note(&format!("fault {kind} on {host} for {a_while:?}"));
-        if kind < 10 {
+        if kind < 10 || kind > 15 {
             self.ails(host, a_while);
         }
         match kind {
@@ -461,7 +487,7 @@ impl World {
                 if !self.hosts[host].frozen {
                     self.hosts[host].candidate.promises.clear();
                 }
-                self.command(host, Event::ApplicationStopped);
+                self.command(host, Event::ApplicationSaysItStopped);
             }
             7..=9 => {
                 let it = &mut self.hosts[host];
@@ -469,6 +495,15 @@ impl World {
                     [(false, true), (true, false), (false, false)][usize::from(kind) - 7];
                 self.at(a_while, Happening::Heal(host));
             }
+            14 => {
+                let hold = [Hold::Paused, Hold::Unhealthy][self.rng.usize(..2)];
+                self.command(host, Event::Hold(hold));
+                self.at(a_while, Happening::Lift(host));
+            }
+            15 => {
+                self.hosts[host].candidate.stop_takes = a_while / 4;
+            }
+            16 | 17 => self.freeze(host, a_while),
             10 => self.store.change_leader(self.store_now()),
             11 => {
                 self.store_away = true;
@@ -538,6 +573,7 @@ impl World {
                 self.thaw(host);
             }
             self.at(PROMPT, Happening::Restart(host));
+            self.at(PROMPT, Happening::Lift(host));
         }
     }
 
@@ -568,6 +604,20 @@ impl World {
         let mut active: BTreeMap<usize, LeaseId> = BTreeMap::new();
         for name in 0..self.hosts.len() {
             let now = self.local(name);
+            let candidate = &mut self.hosts[name].candidate;
+            candidate.guard(now);
+            if let Some(lease) = candidate.outrun.take()
+                && !self.store.was_tampered_with(lease)
+            {
+                self.accuse(format!("two applications of {name} run at once"));
+            }
+            let candidate = &self.hosts[name].candidate;
+            if let Some(application) = candidate.application
+                && !self.store.was_tampered_with(application.lease)
+            {
+                active.insert(name, application.lease);
+                self.outcome.guarded += 1;
+            }
             if let Some((lease, token)) = self.hosts[name].candidate.claim(now) {
                 self.judge_claim(name, lease, token);
                 if !self.store.was_tampered_with(lease) {

@@ -25,6 +25,8 @@ pub(super) struct Calls {
     pub(super) prefix: String,
     /// What this candidate's key holds.
     pub(super) value: String,
+    /// What it holds once the candidate is leaving in order.
+    pub(super) leaving: String,
     /// What to ask for.
     pub(super) ttl: Duration,
     /// The queue, while it is watched.
@@ -150,6 +152,25 @@ impl Calls {
             Ok(_) => Event::Verified(id, Standing::Gone),
             Err(_) => Event::VerifyFailed(id),
         }
+    }
+
+    /// Says in the key that it is given up in order, and releases. Where saying fails, whoever comes next waits for
+    /// longer, and that is all.
+    pub(super) async fn hand_over(&self, id: LeaseId) -> Event {
+        let key = layout::key(&self.prefix, id);
+        let said = self.requests.in_turn(async |connection| {
+            // Only where it is there still: nothing is put without a lease.
+            let exists = Compare::version(key.as_str(), CompareOp::Greater, 0);
+            let keep_lease = PutOptions::new().with_ignore_lease();
+            let put = TxnOp::put(key.as_str(), self.leaving.as_str(), Some(keep_lease));
+            let txn = Txn::new().when([exists]).and_then([put]);
+            let mut client = connection.client().kv_client();
+            client.txn(txn).await?;
+            Ok(())
+        });
+        // Requests tell of failures themselves.
+        let _ = said.await;
+        self.release(id).await
     }
 
     /// Revokes the lease, and with it the key. Also asks on the connection that answered last: where only

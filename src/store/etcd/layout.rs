@@ -25,13 +25,16 @@ struct Value {
     id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     advertise: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    leaving: bool,
 }
 
 /// A candidate's value.
-pub(super) fn value(candidate: &Candidate) -> String {
+pub(super) fn value(candidate: &Candidate, leaving: bool) -> String {
     let value = Value {
         id: candidate.id.clone(),
         advertise: candidate.advertise.clone(),
+        leaving,
     };
     serde_json::to_string(&value).unwrap_or_default()
 }
@@ -40,16 +43,21 @@ pub(super) fn value(candidate: &Candidate) -> String {
 pub(super) fn place(kv: &KeyValue) -> (Token, Place) {
     // An array would be read as the fields in their order.
     let is_object = kv.value().trim_ascii_start().starts_with(b"{");
-    let candidate = match serde_json::from_slice::<Value>(kv.value()) {
-        Ok(Value { id, advertise }) if is_object => Candidate { id, advertise },
-        Ok(_) | Err(_) => Candidate {
+    let value = match serde_json::from_slice(kv.value()) {
+        Ok(value) if is_object => value,
+        Ok(_) | Err(_) => Value {
             id: String::from_utf8_lossy(kv.value()).into_owned(),
             advertise: None,
+            leaving: false,
         },
     };
     let place = Place {
         lease: lease_id(kv.lease()),
-        candidate,
+        candidate: Candidate {
+            id: value.id,
+            advertise: value.advertise,
+        },
+        leaving: value.leaving,
     };
     (revision(kv.create_revision()), place)
 }
@@ -90,10 +98,10 @@ mod tests {
             id: "pod-0".to_owned(),
             advertise: None,
         };
-        assert_eq!(value(&candidate), r#"{"id":"pod-0"}"#);
+        assert_eq!(value(&candidate, false), r#"{"id":"pod-0"}"#);
         candidate.advertise = Some("http://10.0.0.3:8080".to_owned());
         assert_eq!(
-            value(&candidate),
+            value(&candidate, false),
             r#"{"id":"pod-0","advertise":"http://10.0.0.3:8080"}"#
         );
     }

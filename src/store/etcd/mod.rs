@@ -97,7 +97,8 @@ impl EtcdStore {
                     requests: Arc::clone(&requests),
                     keepalives: Arc::clone(&keepalives),
                     prefix,
-                    value: layout::value(candidate),
+                    value: layout::value(candidate, false),
+                    leaving: layout::value(candidate, true),
                     ttl: timing.ttl(),
                     sights: sights.clone(),
                 }),
@@ -157,7 +158,11 @@ impl Session for EtcdSession {
                 self.keepalive.clear();
                 self.call.begin(async move { calls.release(id).await });
             }
-            Action::CollectPromises | Action::Report(_) | Action::TookOver(_) => {}
+            Action::HandOver(id) => {
+                self.keepalive.clear();
+                self.call.begin(async move { calls.hand_over(id).await });
+            }
+            _ => {}
         }
     }
 

@@ -246,7 +246,7 @@ fn apply(queue: &mut Queue, keys: &mut Keys, event: &Event) {
         }
         EventType::Delete => {
             if let Some(token) = keys.remove(kv.key()) {
-                queue.places.remove(&token);
+                queue.remove(token);
             }
         }
     }

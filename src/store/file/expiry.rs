@@ -103,6 +103,7 @@ mod tests {
         let state = State {
             revision: 9,
             entries: vec![entry.clone()],
+            handed_over: false,
         };
         let now = Time::from_nanos(at);
         sightings.take_in(&state, now);

@@ -116,7 +116,7 @@ impl Ledger {
         self.change(ticket, |state, _| {
             if state.entry(lease).is_none() {
                 Standing::Gone
-            } else if state.entries.first().is_some_and(|e| e.lease == lease.0) {
+            } else if state.is_first(lease) {
                 Standing::First
             } else {
                 Standing::Behind
@@ -125,8 +125,16 @@ impl Ledger {
     }
 
     /// Gives up a place, if it is there.
-    pub(super) fn release(&mut self, lease: LeaseId, ticket: &Ticket) -> Outcome<()> {
+    pub(super) fn release(
+        &mut self,
+        lease: LeaseId,
+        in_order: bool,
+        ticket: &Ticket,
+    ) -> Outcome<()> {
         self.change(ticket, |state, _| {
+            if state.is_first(lease) {
+                state.handed_over = in_order;
+            }
             state.entries.retain(|entry| entry.lease != lease.0);
         })
     }
@@ -147,9 +155,13 @@ impl Ledger {
             self.sightings.take_in(&found.state, now);
             let mut next = State {
                 revision: next_revision(&found, &self.directory)?,
-                entries: found.state.entries.clone(),
+                ..found.state.clone()
             };
             next.entries.retain(|entry| now < self.expiry(entry, now));
+            let first = |state: &State| state.entries.first().map(|entry| entry.lease);
+            if first(&next) != first(&found.state) {
+                next.handed_over = false;
+            }
             let answer = edit(&mut next, now);
             if next.entries == found.state.entries {
                 return Ok(Some((answer, self.sight(&found.state, now))));

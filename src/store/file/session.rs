@@ -232,7 +232,7 @@ impl FileSession {
             },
             Request::KeepAlive(lease) => Event::KeepAliveFailed(lease),
             Request::Verify(lease) => Event::VerifyFailed(lease),
-            Request::Release(lease) => Event::ReleaseFailed(lease),
+            Request::Release(lease) | Request::HandOver(lease) => Event::ReleaseFailed(lease),
             Request::Look => return self.go_blind(),
         };
         self.ready.push_back(event);
@@ -256,7 +256,12 @@ impl FileSession {
         self.namesakes.warn_of(&sight.queue, self.own, id);
         let observation = sight.queue.observation(self.own);
         let is_news = self.shown.as_ref().is_none_or(|shown| {
-            (&shown.holder, shown.present) != (&observation.holder, observation.present)
+            // Every renewal has a revision of its own.
+            let shown = Observation {
+                revision: observation.revision,
+                ..shown.clone()
+            };
+            shown != observation
         });
         if is_news {
             self.shown = Some(observation.clone());
@@ -312,9 +317,13 @@ impl Session for FileSession {
                 self.settle_all();
                 Request::Release(lease)
             }
-            Action::CollectPromises | Action::Report(_) | Action::TookOver(_) => return,
+            Action::HandOver(lease) => {
+                self.settle_all();
+                Request::HandOver(lease)
+            }
+            _ => return,
         };
-        if let Request::Join(_) | Request::Release(_) = request {
+        if let Request::Join(_) | Request::Release(_) | Request::HandOver(_) = request {
             // The core may have forgotten what it was shown while it had lost the store.
             self.shown = None;
         }

@@ -17,6 +17,8 @@ pub(super) struct State {
     /// How many changes led here.
     pub(super) revision: u64,
     pub(super) entries: Vec<Entry>,
+    /// Whether the place that was the first before was given up in order.
+    pub(super) handed_over: bool,
 }
 
 /// A place in the queue, with its lease.
@@ -42,6 +44,8 @@ struct Written<'a> {
     format: u32,
     revision: u64,
     entries: &'a [Entry],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    handed_over: bool,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +53,8 @@ struct Read {
     format: u32,
     revision: u64,
     entries: Vec<Entry>,
+    #[serde(default)]
+    handed_over: bool,
 }
 
 impl State {
@@ -57,6 +63,7 @@ impl State {
             format: FORMAT,
             revision: self.revision,
             entries: &self.entries,
+            handed_over: self.handed_over,
         })?;
         text.truncate(text.len() - CLOSING.len());
         let seal = seal(&text);
@@ -84,6 +91,7 @@ impl State {
         let state = State {
             revision: read.revision,
             entries: read.entries,
+            handed_over: read.handed_over,
         };
         if !state.is_consistent() {
             return Err("its tokens are out of order".into());
@@ -108,13 +116,21 @@ impl State {
                     id: entry.id.clone(),
                     advertise: entry.advertise.clone(),
                 },
+                leaving: false,
             };
             (entry.token, place)
         });
         Queue {
             revision: self.revision,
             places: places.collect(),
+            handed_over: self.handed_over,
         }
+    }
+
+    pub(super) fn is_first(&self, lease: LeaseId) -> bool {
+        self.entries
+            .first()
+            .is_some_and(|entry| entry.lease == lease.0)
     }
 
     fn is_consistent(&self) -> bool {
@@ -187,6 +203,7 @@ mod tests {
         State {
             revision: 9,
             entries: vec![entry(3), entry(8)],
+            handed_over: true,
         }
     }
 
@@ -236,6 +253,7 @@ mod tests {
             State {
                 revision: 9,
                 entries: entries.collect(),
+                handed_over: false,
             }
         })
     }

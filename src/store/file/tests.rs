@@ -69,7 +69,7 @@ fn join(ledger: &mut Ledger, lease: u64) -> Result<Token, FileStoreError> {
 }
 
 fn release(ledger: &mut Ledger, lease: u64) {
-    let released = ledger.release(LeaseId(lease), &Ticket::default());
+    let released = ledger.release(LeaseId(lease), false, &Ticket::default());
     released.unwrap().unwrap();
 }
 
@@ -89,7 +89,7 @@ fn is_cut_off(ledger: &mut Ledger, lease: u64) -> bool {
     ledger.join(lease, &ticket).is_err()
         && ledger.keep_alive(lease, &ticket).is_err()
         && ledger.verify(lease, &ticket).is_err()
-        && ledger.release(lease, &ticket).is_err()
+        && ledger.release(lease, false, &ticket).is_err()
         && ledger.look(&ticket).is_err()
 }
 
@@ -97,5 +97,6 @@ fn next_of(found: &Found) -> State {
     State {
         revision: found.head.revision + 1,
         entries: Vec::new(),
+        handed_over: false,
     }
 }

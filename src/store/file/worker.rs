@@ -23,6 +23,7 @@ pub(super) enum Request {
     KeepAlive(LeaseId),
     Verify(LeaseId),
     Release(LeaseId),
+    HandOver(LeaseId),
     Look,
 }
 
@@ -132,7 +133,10 @@ fn serve(ledger: &mut Ledger, ttl: Duration, command: &Command) -> Reply {
             .verify(lease, ticket)
             .map(event(|standing| Event::Verified(lease, standing))),
         Request::Release(lease) => ledger
-            .release(lease, ticket)
+            .release(lease, false, ticket)
+            .map(event(|()| Event::Released(lease))),
+        Request::HandOver(lease) => ledger
+            .release(lease, true, ticket)
             .map(event(|()| Event::Released(lease))),
         Request::Look => ledger
             .look(ticket)

@@ -81,6 +81,7 @@ fn shown_it_is_the_same(token: u64, place: &Place) {
     };
     let status = ElectionStatus::new("payments", &us, SystemTime::UNIX_EPOCH);
     let view = View {
+        held_back: None,
         role: Role::Follower,
         holder: Some(holder),
     };

@@ -175,7 +175,7 @@ proptest! {
             let _ = ledger.keep_alive(LeaseId(1), &ticket);
             let _ = ledger.verify(LeaseId(1), &ticket);
             let _ = ledger.join(LeaseId(2), &ticket);
-            let _ = ledger.release(LeaseId(2), &ticket);
+            let _ = ledger.release(LeaseId(2), false, &ticket);
         }
     }
 }
