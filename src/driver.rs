@@ -27,7 +27,7 @@ pub trait Surroundings {
     /// Lets the application run for longer.
     fn extend(&mut self, deadline: Deadline);
     /// Has the application stopped; what comes of it is an event.
-    fn stop(&mut self, at_once: bool);
+    fn stop(&mut self, token: Token, at_once: bool);
     /// The role has changed.
     fn report(&mut self, transition: &Transition);
     /// This candidate leads, so long after the former leader was gone.
@@ -49,7 +49,7 @@ pub fn take_in(election: &mut Election, event: Event, surroundings: &mut impl Su
                 Action::TookOver(after) => surroundings.took_over(after),
                 Action::RunApplication(token, deadline) => surroundings.run(token, deadline),
                 Action::ExtendApplication(deadline) => surroundings.extend(deadline),
-                Action::StopApplication { at_once } => surroundings.stop(at_once),
+                Action::StopApplication { token, at_once } => surroundings.stop(token, at_once),
                 Action::Join(_)
                 | Action::KeepAlive(_)
                 | Action::Verify(_)
@@ -68,7 +68,7 @@ pub trait Attendant: Send {
     /// Lets it run for longer.
     fn extend(&self, deadline: Deadline);
     /// Has it stopped.
-    fn stop(&self, at_once: bool);
+    fn stop(&self, token: Token, at_once: bool);
 }
 
 /// One election of one candidate, driven until it is stopped.
@@ -155,9 +155,9 @@ impl Driver {
             Command::Healthy(true) => self.take_in(Event::Lift(Hold::Unhealthy)),
             Command::Healthy(false) => self.take_in(Event::Hold(Hold::Unhealthy)),
             Command::Application(news) => self.take_in(match news {
-                Application::Stopped => Event::ApplicationStopped,
-                Application::NotStopped => Event::ApplicationNotStopped,
-                Application::Ended { leave } => Event::ApplicationEnded { leave },
+                Application::Stopped(token) => Event::ApplicationStopped(token),
+                Application::NotStopped(token) => Event::ApplicationNotStopped(token),
+                Application::Ended { token, leave } => Event::ApplicationEnded { token, leave },
                 Application::SaysItStopped => Event::ApplicationSaysItStopped,
             }),
             Command::Ping(reply) => {
@@ -218,9 +218,9 @@ impl Surroundings for Sidecar {
         }
     }
 
-    fn stop(&mut self, at_once: bool) {
+    fn stop(&mut self, token: Token, at_once: bool) {
         if let Some(attendant) = &self.attendant {
-            attendant.stop(at_once);
+            attendant.stop(token, at_once);
         }
     }
 

@@ -55,12 +55,15 @@ pub enum Event {
     Lift(Hold),
     /// The application says that it has stopped: no promise matters any more.
     ApplicationSaysItStopped,
-    /// The application was seen to stop; the answer to [`Action::StopApplication`].
-    ApplicationStopped,
+    /// The application was seen to stop; the answer to [`Action::StopApplication`]. The token is that of the
+    /// leadership that it stopped for.
+    ApplicationStopped(Token),
     /// The application could not be told to stop, or would not; the other answer.
-    ApplicationNotStopped,
+    ApplicationNotStopped(Token),
     /// The application ended by itself.
     ApplicationEnded {
+        /// Of the leadership that it ran for.
+        token: Token,
         /// Whether this candidate leaves with it.
         leave: bool,
     },
@@ -87,6 +90,8 @@ pub enum Action {
     ExtendApplication(Deadline),
     /// Stop the application: [`Event::ApplicationStopped`] or [`Event::ApplicationNotStopped`].
     StopApplication {
+        /// Of the leadership that is over.
+        token: Token,
         /// Another may lead already: there is no time to stop in.
         at_once: bool,
     },

@@ -6,7 +6,7 @@ use super::policy::Holds;
 use super::state::{Intent, State, Stopping, Verify};
 use super::{
     Action, Application, Event, Hold, Holder, Lease, LeaseId, Observation, Policy, Reason, Role,
-    RoleName, ShutdownWait, Standing, Time, Timing, Transition, View,
+    RoleName, ShutdownWait, Standing, Time, Timing, Token, Transition, View,
 };
 use std::time::Duration;
 
@@ -224,16 +224,20 @@ impl Election {
                 self.intent = Intent::StayOut(cooldown);
                 self.step_down(now, Reason::Resign);
             }
+            // It was being waited for.
+            Event::Resign { .. } if self.waits_for_application() => {
+                self.application_says_it_stopped();
+            }
             Event::Resign { .. } => {}
             Event::Hold(hold) => {
                 self.holds.set(hold, true);
                 self.heed_holds(now);
             }
             Event::Lift(hold) => self.holds.set(hold, false),
-            Event::ApplicationSaysItStopped => self.application_stopped(false),
-            Event::ApplicationStopped => self.application_stopped(true),
-            Event::ApplicationNotStopped => self.application_not_stopped(),
-            Event::ApplicationEnded { leave } => self.application_ended(leave),
+            Event::ApplicationSaysItStopped => self.application_says_it_stopped(),
+            Event::ApplicationStopped(token) => self.application_stopped(token),
+            Event::ApplicationNotStopped(token) => self.application_not_stopped(token),
+            Event::ApplicationEnded { token, leave } => self.application_ended(token, leave),
             Event::Shutdown => self.shutdown(now),
         }
     }
@@ -445,9 +449,11 @@ impl Election {
         else {
             return;
         };
-        if let State::SteppingDown { stopping, .. } = &mut self.state {
+        if let State::SteppingDown { held, stopping, .. } = &mut self.state {
             *stopping = Stopping::Awaited { by: now + takes };
-            self.actions.push(Action::StopApplication { at_once });
+            let token = held.lease.token;
+            self.actions
+                .push(Action::StopApplication { token, at_once });
         }
     }
 
@@ -476,22 +482,39 @@ impl Election {
         }
     }
 
-    /// Nothing is promised any more to an application that has stopped. Whether one that is supervised has, is `seen`
-    /// and not believed.
-    fn application_stopped(&mut self, seen: bool) {
+    /// Whether it is shutting down, and would go as soon as the application has stopped.
+    fn waits_for_application(&self) -> bool {
+        self.intent == Intent::Stop
+            && matches!(self.policy.shutdown_wait, ShutdownWait::Application(_))
+    }
+
+    /// Nothing is promised any more. Of one that runs under this candidate's hand, its word is not taken.
+    fn application_says_it_stopped(&mut self) {
         self.forget_promises();
-        let is_believed = seen || !matches!(self.policy.application, Application::Supervised(_));
         if let State::SteppingDown { stopping, .. } = &mut self.state
-            && is_believed
+            && !matches!(self.policy.application, Application::Supervised(_))
         {
             *stopping = Stopping::Over;
         }
     }
 
+    fn application_stopped(&mut self, token: Token) {
+        match &mut self.state {
+            State::SteppingDown { held, stopping, .. } if held.lease.token == token => {
+                *stopping = Stopping::Over;
+                self.forget_promises();
+            }
+            // Its guardian was lost, or was early.
+            State::Leading { .. } => self.application_ended(token, false),
+            _ => {}
+        }
+    }
+
     /// The lease is not released, and not renewed either.
-    fn application_not_stopped(&mut self) {
+    fn application_not_stopped(&mut self, token: Token) {
         if let State::SteppingDown { stopping, held, .. } = &mut self.state
             && let Stopping::Awaited { .. } = stopping
+            && held.lease.token == token
         {
             *stopping = Stopping::Failed;
             held.stop_renewing();
@@ -499,12 +522,12 @@ impl Election {
     }
 
     /// By itself: nothing is left that another leader would have to wait for.
-    fn application_ended(&mut self, leave: bool) {
+    fn application_ended(&mut self, token: Token, leave: bool) {
         if leave {
             self.intent = Intent::Stop;
         }
         match &self.state {
-            State::Leading { held } => {
+            State::Leading { held } if held.lease.token == token => {
                 if !leave {
                     self.intent = Intent::StayOut(self.timing.retry_period());
                 }
@@ -513,7 +536,8 @@ impl Election {
                 self.release(lease, gone_by, true);
             }
             State::Waiting { .. } if leave => self.leave_queue(),
-            _ => self.application_stopped(true),
+            State::SteppingDown { .. } => self.application_stopped(token),
+            _ => {}
         }
     }
 

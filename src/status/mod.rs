@@ -14,7 +14,7 @@ mod sync {
 pub use answer::{Answer, Leader, leader, rfc3339, state, valid_claim, validity};
 pub use promise::Promises;
 
-use crate::election::{Candidate, Role, RoleName, Time, View};
+use crate::election::{Candidate, Role, RoleName, Time, Token, View};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -179,12 +179,14 @@ pub struct ElectionHandle {
 /// What became of the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Application {
-    /// It was told to stop, and has.
-    Stopped,
+    /// It was told to stop, or its time was over, and has. The token is that of the leadership it was for.
+    Stopped(Token),
     /// It was told to stop, and has not, or could not be told.
-    NotStopped,
+    NotStopped(Token),
     /// It ended by itself.
     Ended {
+        /// Of the leadership it was for.
+        token: Token,
         /// Whether the candidate leaves with it.
         leave: bool,
     },

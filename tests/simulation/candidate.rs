@@ -77,8 +77,8 @@ pub(crate) struct Candidate {
     pub(crate) application: Option<Application>,
     /// The lease of an application that still ran when the next one was started.
     pub(crate) outrun: Option<LeaseId>,
-    /// Whether the core waits for the application's end.
-    awaits_end: bool,
+    /// The core has not been told of the end of the application that ran under this token.
+    awaits_end: Option<Token>,
     /// How long the application takes to stop, unless it is killed before.
     pub(crate) stop_takes: Duration,
     promised_until: Time,
@@ -100,7 +100,7 @@ impl Candidate {
             policy,
             application: None,
             outrun: None,
-            awaits_end: false,
+            awaits_end: None,
             stop_takes: Duration::ZERO,
             core: None,
             view: View {
@@ -160,7 +160,7 @@ impl Candidate {
             // Its guardian notices; late, for the worst.
             application.gone_at = None;
         }
-        self.awaits_end = false;
+        self.awaits_end = None;
         self.core = None;
         self.view.role = Role::Stopped;
         self.call = None;
@@ -198,7 +198,7 @@ impl Candidate {
             .iter()
             .flatten()
             .map(|outstanding| outstanding.deadline);
-        let news = self.awaits_end && self.application.is_none();
+        let news = self.awaits_end.is_some() && self.application.is_none();
         let news = news.then_some(Time::ORIGIN);
         let application = self.next_of_application().or(news);
         deadlines
@@ -231,8 +231,10 @@ impl Candidate {
     /// The guardian says that the application is gone.
     fn hear_of_application(&mut self, now: Time, network: &mut Network) {
         self.guard(now);
-        if self.application.is_none() && std::mem::take(&mut self.awaits_end) {
-            self.take_in(now, Event::ApplicationStopped, network);
+        if self.application.is_none()
+            && let Some(token) = self.awaits_end.take()
+        {
+            self.take_in(now, Event::ApplicationStopped(token), network);
         }
     }
 
@@ -411,7 +413,7 @@ impl Surroundings for Simulated<'_> {
         until
     }
 
-    fn run(&mut self, _: Token, deadline: Deadline) {
+    fn run(&mut self, token: Token, deadline: Deadline) {
         self.candidate.guard(self.now);
         self.candidate.outrun = self.candidate.application.map(|before| before.lease);
         let lease = self.candidate.own.unwrap();
@@ -420,7 +422,7 @@ impl Surroundings for Simulated<'_> {
             deadline,
             gone_at: None,
         });
-        self.candidate.awaits_end = true;
+        self.candidate.awaits_end = Some(token);
         self.candidate.guard(self.now);
     }
 
@@ -435,13 +437,12 @@ impl Surroundings for Simulated<'_> {
         }
     }
 
-    fn stop(&mut self, at_once: bool) {
+    fn stop(&mut self, _: Token, at_once: bool) {
         let takes = if at_once {
             Duration::ZERO
         } else {
             self.candidate.stop_takes
         };
-        self.candidate.awaits_end = true;
         if let Some(application) = &mut self.candidate.application {
             application.stop(self.now, takes);
         }

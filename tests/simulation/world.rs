@@ -464,7 +464,7 @@ impl World {
         let cooldown = a_while / 3;
         let kind = self.rng.u8(..18);
         self.note(&format!("fault {kind} on {host} for {a_while:?}"));
-        if kind < 10 || kind > 15 {
+        if !(10..=15).contains(&kind) {
             self.ails(host, a_while);
         }
         match kind {

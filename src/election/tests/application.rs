@@ -20,8 +20,16 @@ fn told() -> Candidate {
     by(Application::Told(ms(STOPPING)))
 }
 
-const STOP: Action = Action::StopApplication { at_once: false };
-const KILL: Action = Action::StopApplication { at_once: true };
+const TOKEN: Token = 7;
+
+const STOP: Action = Action::StopApplication {
+    token: TOKEN,
+    at_once: false,
+};
+const KILL: Action = Action::StopApplication {
+    token: TOKEN,
+    at_once: true,
+};
 
 fn kept_alive(sent_at: u64) -> Event {
     Event::KeptAlive {
@@ -76,7 +84,7 @@ fn at_the_deadline_the_application_is_stopped_and_nothing_released_before_it_is_
     c.on(6_100, Event::ApplicationSaysItStopped)
         .on(60_000, Event::Tick)
         .wants(&[]);
-    c.on(60_001, Event::ApplicationStopped)
+    c.on(60_001, Event::ApplicationStopped(TOKEN))
         .wants(&[Action::Release(own())]);
 }
 
@@ -101,7 +109,7 @@ fn a_gone_place_leaves_no_time_to_stop_in() {
         assert_eq!(c.role(), RoleName::SteppingDown);
         // There is nothing to renew any more.
         c.on(5_000, Event::Tick).wants(&[]);
-        c.on(5_001, Event::ApplicationStopped)
+        c.on(5_001, Event::ApplicationStopped(TOKEN))
             .wants(&[Action::Release(own())]);
     }
 }
@@ -114,7 +122,7 @@ fn a_place_that_goes_while_the_application_stops_ends_its_time() {
     c.actions.clear();
     c.on(200, Event::LeaseGone(own())).wants(&[KILL]);
     c.on(201, sight(8, None, false)).wants(&[]);
-    c.on(202, Event::ApplicationStopped)
+    c.on(202, Event::ApplicationStopped(TOKEN))
         .wants(&[Action::Release(own())]);
 }
 
@@ -122,8 +130,14 @@ fn a_place_that_goes_while_the_application_stops_ends_its_time() {
 fn an_application_that_ends_by_itself_lets_another_lead_at_once() {
     for leave in [true, false] {
         let mut c = supervised();
-        c.on(100, Event::ApplicationEnded { leave })
-            .wants(&[Action::Release(own())]);
+        c.on(
+            100,
+            Event::ApplicationEnded {
+                token: TOKEN,
+                leave,
+            },
+        )
+        .wants(&[Action::Release(own())]);
         c.on(101, Event::Released(own()));
         assert_eq!(c.election.is_stopped(), leave);
         // A program that ends at once does not make candidates lead in circles without a pause.
@@ -135,12 +149,45 @@ fn an_application_that_ends_by_itself_lets_another_lead_at_once() {
 }
 
 #[test]
+fn an_application_that_was_lost_is_none_to_lead_for() {
+    let mut c = supervised();
+    c.on(100, Event::ApplicationStopped(TOKEN))
+        .wants(&[Action::Release(own())]);
+    assert!(!c.leads(100));
+}
+
+#[test]
+fn news_of_an_application_of_another_leadership_mean_nothing() {
+    let (token, leave) = (TOKEN - 1, false);
+    let mut c = supervised();
+    c.on(100, Event::ApplicationStopped(token));
+    c.on(100, Event::ApplicationEnded { token, leave });
+    assert!(c.leads(100));
+    c.on(200, Event::Resign { cooldown: ms(0) })
+        .on(200, Event::Promised(Time::ORIGIN));
+    c.actions.clear();
+    c.on(300, Event::ApplicationStopped(token));
+    c.on(300, Event::ApplicationNotStopped(token)).wants(&[]);
+    assert!(c.election.next_timeout().is_some());
+}
+
+#[test]
+fn to_resign_while_it_is_waited_for_says_that_it_has_stopped() {
+    let mut c = Candidate::leading_with(ShutdownWait::Application(ms(5_000)));
+    c.on(100, Event::Shutdown)
+        .on(100, Event::Promised(Time::ORIGIN));
+    c.actions.clear();
+    c.on(200, Event::Resign { cooldown: ms(0) })
+        .wants(&[Action::Release(own())]);
+}
+
+#[test]
 fn one_that_was_told_to_stop_and_has_is_waited_for_no_longer() {
     let mut c = told();
     c.on(1_000, Event::Shutdown)
         .wants(&[Action::CollectPromises, STOP]);
     c.on(1_000, Event::Promised(at(5_000)));
-    c.on(1_500, Event::ApplicationStopped)
+    c.on(1_500, Event::ApplicationStopped(TOKEN))
         .wants(&[Action::Release(own())]);
 }
 
@@ -151,7 +198,7 @@ fn without_a_promise_it_is_still_waited_for() {
         .on(1_000, Event::Promised(Time::ORIGIN));
     c.actions.clear();
     c.on(1_900, Event::Tick).wants(&[]);
-    c.on(1_901, Event::ApplicationStopped)
+    c.on(1_901, Event::ApplicationStopped(TOKEN))
         .wants(&[Action::Release(own())]);
 }
 
@@ -160,7 +207,7 @@ fn where_it_does_not_stop_the_lease_runs_out_unrenewed() {
     let mut c = told();
     c.on(1_000, Event::Shutdown)
         .on(1_000, Event::Promised(Time::ORIGIN))
-        .on(1_500, Event::ApplicationNotStopped);
+        .on(1_500, Event::ApplicationNotStopped(TOKEN));
     c.actions.clear();
     assert_eq!(c.election.release_at(at(1_500)), Some(at(10_000)));
     c.on(9_999, Event::Tick).wants(&[]);
