@@ -52,6 +52,20 @@ pub(super) enum Verb {
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
         cooldown: Option<Duration>,
     },
+    /// Have the sidecar give up what it holds, and stay out of the election until resumed
+    Pause {
+        #[command(flatten)]
+        url: UrlArgs,
+        #[command(flatten)]
+        election: ElectionArgs,
+    },
+    /// Have a paused sidecar campaign again
+    Resume {
+        #[command(flatten)]
+        url: UrlArgs,
+        #[command(flatten)]
+        election: ElectionArgs,
+    },
     /// Print the version
     Version,
 }

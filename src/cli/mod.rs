@@ -54,6 +54,14 @@ fn run(verb: Verb) -> u8 {
             };
             ask(client::resign(&url.url, &resignation, &mut io::stdout()))
         }
+        Verb::Pause { url, election } => {
+            let election = election.election.as_deref();
+            ask(client::pause(&url.url, election, &mut io::stdout()))
+        }
+        Verb::Resume { url, election } => {
+            let election = election.election.as_deref();
+            ask(client::resume(&url.url, election, &mut io::stdout()))
+        }
         Verb::Version => print(&format!("tenure {}\n", daemon::VERSION)),
     }
 }

@@ -4,10 +4,12 @@
 //! comes back as a [`ClientError`] that knows its exit status.
 
 mod connection;
+mod control;
 mod screen;
 mod url;
 mod watch;
 
+pub use control::{Resignation, pause, resign, resume};
 pub use watch::watch;
 
 use connection::{Answer, Connection};
@@ -15,7 +17,6 @@ use hyper::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::time::Duration;
 use thiserror::Error;
 use url::{Url, encoded};
 
@@ -105,69 +106,6 @@ pub async fn is_leader(url: &str, election: Option<&str>) -> Result<u8, ClientEr
         }
     };
     asked.await.map_err(|why: Why| why.exits(2))
-}
-
-/// What `tenure resign` asks for.
-#[derive(Clone, Debug, Default)]
-pub struct Resignation {
-    /// Which election; the only one by default.
-    pub election: Option<String>,
-    /// How long to stay out; the sidecar's default otherwise.
-    pub cooldown: Option<Duration>,
-    /// Whether the application has stopped, so that no promise is to be kept.
-    pub stopped: bool,
-}
-
-/// `tenure resign`: asks the sidecar to resign. 0, 1 not leader, 2 no answer.
-///
-/// # Errors
-/// Where no sidecar answers, or it refuses for another reason than not leading.
-pub async fn resign(
-    url: &str,
-    resignation: &Resignation,
-    out: &mut dyn Write,
-) -> Result<u8, ClientError> {
-    let asked = async {
-        let url: Url = url.parse()?;
-        let mut path = format!("/resign?stopped={}", resignation.stopped);
-        if let Some(name) = &resignation.election {
-            path += &format!("&election={}", encoded(name));
-        }
-        if let Some(cooldown) = resignation.cooldown {
-            path += &format!("&cooldown={}ms", cooldown.as_millis());
-        }
-        let answer = ask(&url, Method::POST, &path).await?;
-        if answer.status != StatusCode::ACCEPTED {
-            return Err(answer.refusal(&url));
-        }
-        let accepted: Accepted = answer.parse(&url)?;
-        let stays_out = match accepted.cooldown_ms {
-            Some(cooldown) => format!("stays out for {cooldown} ms"),
-            None => "was resigning already".to_owned(),
-        };
-        writeln!(
-            out,
-            "resigned from {}; released in {} ms, at {}; {stays_out}",
-            screen::printable(&accepted.election),
-            accepted.released_in_ms,
-            screen::printable(&accepted.released_at),
-        )?;
-        out.flush()?;
-        Ok(0)
-    };
-    asked.await.map_err(|why: Why| {
-        let not_leader =
-            matches!(&why, Why::Refused { status, .. } if *status == StatusCode::CONFLICT);
-        why.exits(if not_leader { 1 } else { 2 })
-    })
-}
-
-#[derive(serde::Deserialize)]
-struct Accepted {
-    election: String,
-    released_in_ms: u64,
-    released_at: String,
-    cooldown_ms: Option<u64>,
 }
 
 async fn ask(url: &Url, method: Method, path: &str) -> Result<Answer, Why> {

@@ -24,6 +24,8 @@ struct Store {
 pub(super) struct Election {
     pub(super) election: String,
     state: String,
+    #[serde(default)]
+    held_back: Option<String>,
     at_risk: bool,
     fencing_token: Option<u64>,
     valid_for_ms: Option<u64>,
@@ -84,7 +86,7 @@ fn row(election: &Election, date: SystemTime) -> [String; HEADINGS.len()] {
     let none = || "-".to_owned();
     [
         printable(&election.election),
-        printable(&election.state),
+        state(election),
         leader,
         since(&election.since, date),
         election.fencing_token.map_or_else(none, |t| t.to_string()),
@@ -93,6 +95,14 @@ fn row(election: &Election, date: SystemTime) -> [String; HEADINGS.len()] {
             .map_or_else(none, |ms| format!("{}.{} s", ms / 1000, ms % 1000 / 100)),
         if election.at_risk { "yes" } else { "no" }.to_owned(),
     ]
+}
+
+fn state(election: &Election) -> String {
+    let state = printable(&election.state);
+    match &election.held_back {
+        None => state,
+        Some(why) => format!("{state} ({})", printable(why)),
+    }
 }
 
 /// The date, and how long ago that is in its two largest units.
