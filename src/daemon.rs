@@ -150,7 +150,8 @@ impl Elections {
         let mut handles = Vec::new();
         for name in &config.elections {
             let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
-            let status = ElectionStatus::new(name, &config.candidate, clock::date());
+            let status = ElectionStatus::new(name, &config.candidate, clock::date())
+                .with_key_prefix(store.key_prefix(name));
             receivers.push(receiver);
             handles.push(ElectionHandle {
                 status: Arc::new(status),
@@ -249,6 +250,14 @@ impl OpenStore {
         match self {
             OpenStore::Etcd(_) => "etcd",
             OpenStore::File(_) => "file",
+        }
+    }
+
+    /// Only what is in etcd can be compared by a transaction of the application's.
+    fn key_prefix(&self, election: &str) -> Option<String> {
+        match self {
+            OpenStore::Etcd(store) => Some(store.key_prefix(election)),
+            OpenStore::File(_) => None,
         }
     }
 

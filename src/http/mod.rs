@@ -11,6 +11,7 @@
 
 mod body;
 mod events;
+mod fence;
 mod io;
 mod liveness;
 mod page;
