@@ -34,3 +34,5 @@ mod quorum;
 mod relayed;
 #[path = "sidecar/secured.rs"]
 mod secured;
+#[path = "sidecar/status_file.rs"]
+mod status_file;

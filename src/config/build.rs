@@ -4,7 +4,7 @@ use super::env::Env;
 use super::error::ConfigError;
 use super::settings::Settings;
 use super::{Config, FileConfig, LogConfig, LogFormat, Readiness, StoreConfig};
-use super::{DEFAULT_TTL, duration, etcd, http};
+use super::{DEFAULT_TTL, duration, etcd, http, status_file};
 use crate::election::{BudgetError, Candidate, ShutdownWait, Timing};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -24,8 +24,10 @@ pub(super) fn config(settings: &Settings<'_>, env: Env<'_>) -> Result<Config, Co
                       election: payments and store: { file: { directory: /var/lib/tenure } }";
         return Err(settings.error("", remedy));
     }
+    let elections = elections(settings)?;
     Ok(Config {
-        elections: elections(settings)?,
+        status_file: status_file::config(settings, &elections)?,
+        elections,
         candidate: candidate(settings, env)?,
         timing: timing(settings)?,
         store: store(settings)?,

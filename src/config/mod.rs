@@ -13,10 +13,12 @@ mod load;
 mod report;
 mod schema;
 mod settings;
+mod status_file;
 mod yaml;
 
 pub use error::ConfigError;
 pub use report::report;
+pub use status_file::StatusFile;
 
 use crate::election::{Candidate, ShutdownWait, Timing};
 use std::net::SocketAddr;
@@ -40,6 +42,8 @@ pub struct Config {
     pub shutdown_wait: ShutdownWait,
     /// What "ready" means.
     pub readiness: Readiness,
+    /// Where each election's state is written to, if it is.
+    pub status_file: Option<StatusFile>,
     /// What is logged, and how.
     pub log: LogConfig,
 }

@@ -14,7 +14,7 @@ pub(super) enum Shape {
 use Shape::{List, Section, Text};
 
 /// Every key; a section before what it holds.
-const KEYS: [(&str, Shape); 31] = [
+const KEYS: [(&str, Shape); 32] = [
     ("election", Text),
     ("elections", List("[payments, reports]")),
     ("candidate", Section),
@@ -43,6 +43,7 @@ const KEYS: [(&str, Shape); 31] = [
     ("shutdown", Section),
     ("shutdown.wait_for", Text),
     ("readiness", Text),
+    ("status_file", Text),
     ("log", Section),
     ("log.format", Text),
     ("log.level", Text),
