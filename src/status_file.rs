@@ -8,7 +8,7 @@
 //! All of it is done on a thread of its own, so no disk that hangs holds up an election, a request, or the end.
 
 use crate::clock;
-use crate::election::{RoleName, Time};
+use crate::election::{Role, Time};
 use crate::status::{Answer, Change, ElectionStatus, Snapshot, rfc3339};
 use rustix::process::getpid;
 use serde::Serialize;
@@ -121,37 +121,30 @@ impl Writer {
                 Ok(_) | Err(RecvError::Lagged(_)) => self.changes = self.changes.resubscribe(),
                 Err(RecvError::Closed) => return,
             }
+            let stopped = self.status.snapshot().view.role == Role::Stopped;
             match self.write() {
-                Ok(state) => {
-                    if std::mem::take(&mut failing) {
-                        tracing::info!(path = %self.path.display(), "the status file is written again");
-                    }
-                    if state == RoleName::Stopped.as_str() {
-                        return;
-                    }
+                Ok(()) if std::mem::take(&mut failing) => {
+                    tracing::info!(path = %self.path.display(), "the status file is written again");
                 }
-                Err(error) => {
-                    if !std::mem::replace(&mut failing, true) {
-                        let path = self.path.display();
-                        tracing::warn!(%error, %path, "can't write the status file; each change tries again");
-                    }
-                    if self.status.snapshot().view.role.name() == RoleName::Stopped {
-                        return;
-                    }
+                Err(error) if !std::mem::replace(&mut failing, true) => {
+                    let path = self.path.display();
+                    tracing::warn!(%error, %path, "can't write the status file; each change tries again");
                 }
+                Ok(()) | Err(_) => {}
+            }
+            if stopped {
+                return;
             }
         }
     }
 
-    /// Writes the state at this moment, and tells it.
-    fn write(&self) -> io::Result<&'static str> {
+    /// Writes the state at this moment.
+    fn write(&self) -> io::Result<()> {
         let now = clock::now();
         let (answer, until) = self.status.promise_until(now);
-        let state = answer.state;
         let content = content(answer, until.map(|until| self.expiry(now, until)));
         self.replace(&content)
-            .inspect_err(|_| drop(fs::remove_file(&self.unfinished)))?;
-        Ok(state)
+            .inspect_err(|_| drop(fs::remove_file(&self.unfinished)))
     }
 
     fn expiry(&self, now: Time, until: Time) -> Expiry<'_> {
@@ -217,7 +210,7 @@ fn content(answer: Answer, valid_until: Option<Expiry<'_>>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::election::{Candidate, Claim, LeaseId, Role, View};
+    use crate::election::{Candidate, Claim, LeaseId, View};
     use serde_json::Value;
     use std::os::unix::fs::MetadataExt;
 
@@ -259,14 +252,17 @@ mod tests {
         let path = directory.path().join("payments.json");
         let status = status();
         let writer = writer(&status, &path);
-        assert_eq!(writer.write().unwrap(), "starting");
-        assert!(read(&path)["valid_until"].is_null());
+        writer.write().unwrap();
+        let json = read(&path);
+        assert_eq!(json["state"], "starting");
+        assert!(json["valid_until"].is_null());
 
         let until = clock::now() + LONG;
         lead(&status, until);
-        assert_eq!(writer.write().unwrap(), "leader");
+        writer.write().unwrap();
         assert_eq!(status.promised_until(), until);
         let json = read(&path);
+        assert_eq!(json["state"], "leader");
         assert_eq!(json["fencing_token"], 4711);
         assert!(json["valid_for_ms"].is_null());
         let end = &json["valid_until"];
@@ -278,8 +274,10 @@ mod tests {
 
         // A claim that has run out is none, though nothing newer was published.
         lead(&status, clock::now());
-        assert_eq!(writer.write().unwrap(), "stepping_down");
-        assert!(read(&path)["valid_until"].is_null());
+        writer.write().unwrap();
+        let json = read(&path);
+        assert_eq!(json["state"], "stepping_down");
+        assert!(json["valid_until"].is_null());
         assert_eq!(status.promised_until(), until);
     }
 
