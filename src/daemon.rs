@@ -12,6 +12,7 @@ use crate::logging::Log;
 use crate::metrics::{Metrics, Recorder};
 use crate::shutdown::{Caught, Signals};
 use crate::status::{Board, Command, ElectionHandle, ElectionStatus};
+use crate::status_file::StatusFiles;
 use crate::store::etcd::EtcdStore;
 use crate::store::file::FileStore;
 use crate::store::{Session, random};
@@ -37,6 +38,9 @@ pub enum RunError {
     /// The store named in the config can't be used.
     #[error("store: {0}")]
     Store(String),
+    /// A status file can't be written.
+    #[error("{0}")]
+    StatusFile(io::Error),
     /// The system refused something that every process may expect.
     #[error("{0}: {1}")]
     System(&'static str, #[source] io::Error),
@@ -78,6 +82,7 @@ pub fn run(
             "started"
         );
 
+        let status_files = status_files(config, &board)?;
         let store = elections.store.clone();
         let (stop_http, stopped) = watch::channel(false);
         let mut listeners = JoinSet::new();
@@ -90,7 +95,7 @@ pub fn run(
         listeners.spawn(http::serve(probes, Surface::Probes, context, stopped));
         let mut ended = elections.start()?;
 
-        // What was started last ends first: the elections, then HTTP, which tells of them to the end.
+        // What was started last ends first: the elections, then the files and HTTP, which tell of them to the end.
         let result = loop {
             tokio::select! {
                 biased;
@@ -114,6 +119,7 @@ pub fn run(
                 },
             }
         };
+        status_files.finish().await;
         let _ = stop_http.send(true);
         listeners.join_all().await;
         tracing::info!("stopped");
@@ -150,7 +156,8 @@ impl Elections {
         let mut handles = Vec::new();
         for name in &config.elections {
             let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
-            let status = ElectionStatus::new(name, &config.candidate, clock::date());
+            let status = ElectionStatus::new(name, &config.candidate, clock::date())
+                .with_key_prefix(store.key_prefix(name));
             receivers.push(receiver);
             handles.push(ElectionHandle {
                 status: Arc::new(status),
@@ -253,6 +260,14 @@ impl OpenStore {
         }
     }
 
+    /// Only what is in etcd can be compared by a transaction of the application's.
+    fn key_prefix(&self, election: &str) -> Option<String> {
+        match self {
+            OpenStore::Etcd(store) => Some(store.key_prefix(election)),
+            OpenStore::File(_) => None,
+        }
+    }
+
     fn sessions<'a>(
         &self,
         elections: impl Iterator<Item = &'a str>,
@@ -270,6 +285,14 @@ impl OpenStore {
 fn boxed<S: Session + 'static>(sessions: Vec<S>) -> Vec<Box<dyn Session>> {
     let boxed = sessions.into_iter().map(|session| Box::new(session) as _);
     boxed.collect()
+}
+
+fn status_files(config: &Config, board: &Board) -> Result<StatusFiles, RunError> {
+    let files = config.status_file.iter().flat_map(|file| {
+        let elections = board.elections.iter();
+        elections.map(|handle| (Arc::clone(&handle.status), file.of(handle.status.name())))
+    });
+    StatusFiles::start(files.collect()).map_err(RunError::StatusFile)
 }
 
 fn listen(key: &str, address: SocketAddr) -> Result<TcpListener, RunError> {

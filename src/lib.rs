@@ -17,4 +17,5 @@ pub mod logging;
 pub mod metrics;
 pub mod shutdown;
 pub mod status;
+pub mod status_file;
 pub mod store;

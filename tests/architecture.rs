@@ -94,10 +94,11 @@ fn the_core_is_pure() {
 }
 
 /// Each module, and those that it may use. The arrows never turn back.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("election", &[]),
     ("clock", &["election"]),
     ("status", &["election"]),
+    ("status_file", &["status", "clock", "election"]),
     ("metrics", &["status", "clock", "election"]),
     ("config", &["election"]),
     ("store", &["config", "clock", "election"]),
@@ -115,8 +116,17 @@ const ARROWS: [(&str, &[&str]); 12] = [
     (
         "daemon",
         &[
-            "config", "http", "metrics", "status", "driver", "clock", "store", "shutdown",
-            "logging", "election",
+            "config",
+            "http",
+            "metrics",
+            "status",
+            "status_file",
+            "driver",
+            "clock",
+            "store",
+            "shutdown",
+            "logging",
+            "election",
         ],
     ),
 ];

@@ -17,7 +17,7 @@ use tracing::Level;
 const MINIMAL: &str = "election: payments\nstore: { file: { directory: /d } }\n";
 
 /// Every key of the contract that holds a value.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "election",
     "elections",
     "candidate.id",
@@ -38,13 +38,14 @@ const KEYS: [&str; 20] = [
     "http.probes",
     "shutdown.wait_for",
     "readiness",
+    "status_file",
 ];
 
 /// And of `log`.
 const LOG_KEYS: [&str; 2] = ["log.format", "log.level"];
 
 /// Those that have no default.
-const WITHOUT_DEFAULT: [&str; 10] = [
+const WITHOUT_DEFAULT: [&str; 11] = [
     "elections",
     "candidate.id",
     "candidate.advertise",
@@ -55,6 +56,7 @@ const WITHOUT_DEFAULT: [&str; 10] = [
     "store.etcd.tls.key_file",
     "store.etcd.tls.server_name",
     "store.file.directory",
+    "status_file",
 ];
 
 fn env(name: &str) -> Option<String> {
@@ -119,6 +121,7 @@ fn an_election_and_a_store_are_enough() {
             stop_timeout: millis(2834),
         },
         readiness: Readiness::Participating,
+        status_file: None,
         log: LogConfig {
             format: LogFormat::Text,
             level: Level::INFO,
@@ -296,6 +299,23 @@ fn an_override_frees_a_value_of_its_variable() {
 }
 
 #[test]
+fn each_election_has_a_status_file_of_its_own() {
+    let path = |overrides: &[&str], election: &str| {
+        let config = parse_set(MINIMAL, overrides).unwrap();
+        config.status_file.unwrap().of(election)
+    };
+    let one = ["status_file=/run/tenure.json"];
+    assert_eq!(path(&one, "payments"), Path::new("/run/tenure.json"));
+    let several = [
+        "elections=[a, b]",
+        "status_file=x/{election}/{election}.json",
+    ];
+    assert_eq!(path(&several, "a"), Path::new("x/a/a.json"));
+    assert_eq!(path(&several, "b"), Path::new("x/b/b.json"));
+    assert_eq!(path(&["status_file=/{election}"], "e"), Path::new("/e"));
+}
+
+#[test]
 fn the_report_is_a_config_that_says_the_same() {
     let texts = [
         MINIMAL.to_owned(),
@@ -307,6 +327,7 @@ fn the_report_is_a_config_that_says_the_same() {
          username: u, password_file: ./p, tls: { ca_file: a, cert_file: b, key_file: c, server_name: d } } }"
             .to_owned(),
         "election: e\nstore: { etcd: { endpoints: ['https://a'], tls: {} } }".to_owned(),
+        "elections: [a, b]\nstatus_file: '/x y/$${z}/{election}'\nstore: { etcd: {} }".to_owned(),
     ];
     for text in texts {
         let config = parse(&text).unwrap();
@@ -357,6 +378,13 @@ fn the_report_tells_the_budget_in_words() {
     told(
         &["shutdown.wait_for=none"],
         &["immediately, as the application is taken to be gone"],
+    );
+    told(
+        &["status_file=/run/{election}.json"],
+        &[
+            "\nstatus_file: /run/{election}.json\n",
+            "takes until the last one that was written is over, 7166ms at most",
+        ],
     );
     told(
         &["shutdown.wait_for=5s"],

@@ -14,6 +14,8 @@ mod elections;
 mod file;
 #[path = "sidecar/foreign.rs"]
 mod foreign;
+#[path = "sidecar/guard.rs"]
+mod guard;
 #[path = "sidecar/http.rs"]
 mod http;
 #[path = "sidecar/losses.rs"]
@@ -32,3 +34,5 @@ mod quorum;
 mod relayed;
 #[path = "sidecar/secured.rs"]
 mod secured;
+#[path = "sidecar/status_file.rs"]
+mod status_file;

@@ -4,7 +4,7 @@ use super::env::Env;
 use super::error::ConfigError;
 use super::settings::Settings;
 use super::{Config, FileConfig, LogConfig, LogFormat, Readiness, StoreConfig};
-use super::{DEFAULT_TTL, application, duration, etcd, http};
+use super::{DEFAULT_TTL, application, duration, etcd, http, status_file};
 use crate::election::{Application, BudgetError, Candidate, Policy, ShutdownWait, Timing};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -29,8 +29,10 @@ pub(super) fn config(settings: &Settings<'_>, env: Env<'_>) -> Result<Config, Co
     }
     let timing = timing(settings)?;
     let hooks = application::hooks(settings, &timing)?;
+    let elections = elections(settings)?;
     Ok(Config {
-        elections: elections(settings)?,
+        status_file: status_file::config(settings, &elections)?,
+        elections,
         candidate: candidate(settings, env)?,
         timing,
         store: store(settings)?,

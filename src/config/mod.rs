@@ -14,10 +14,12 @@ mod load;
 mod report;
 mod schema;
 mod settings;
+mod status_file;
 mod yaml;
 
 pub use error::ConfigError;
 pub use report::report;
+pub use status_file::StatusFile;
 
 use crate::election::{Candidate, Policy, Timing};
 use std::net::SocketAddr;
@@ -47,6 +49,8 @@ pub struct Config {
     pub exec: ExecConfig,
     /// What "ready" means.
     pub readiness: Readiness,
+    /// Where each election's state is written to, if it is.
+    pub status_file: Option<StatusFile>,
     /// What is logged, and how.
     pub log: LogConfig,
 }

@@ -89,6 +89,9 @@ fn effective(config: &Config) -> Mapping {
         });
     }
     put(&mut all, "readiness", readiness(config.readiness));
+    if let Some(status_file) = &config.status_file {
+        put(&mut all, "status_file", status_file.as_str());
+    }
     put_section(&mut all, "log", |section| {
         put(section, "format", log_format(config.log.format));
         put(section, "level", &config.log.level.as_str().to_lowercase());
@@ -229,6 +232,13 @@ fn budget(config: &Config) -> Vec<String> {
     // A promise is kept a margin longer than it says.
     let longest = timing.renew_deadline() + timing.drift_margin();
     sentences.push(hand_over(longest, config.policy.shutdown_wait));
+    if config.status_file.is_some() {
+        sentences.push(format!(
+            "what is in a status_file counts as read on the api: so every hand-over that waits for promises takes until \
+             the last one that was written is over, {} at most",
+            short(longest)
+        ));
+    }
     sentences.extend(application(config));
     sentences
 }

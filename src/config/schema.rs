@@ -16,7 +16,7 @@ pub(super) enum Shape {
 use Shape::{Call, List, Section, Text};
 
 /// Every key; a section before what it holds.
-const KEYS: [(&str, Shape); 49] = [
+const KEYS: [(&str, Shape); 50] = [
     ("election", Text),
     ("elections", List("[payments, reports]")),
     ("candidate", Section),
@@ -63,6 +63,7 @@ const KEYS: [(&str, Shape); 49] = [
     ("application.startup_grace", Text),
     ("application.when_all_unhealthy", Text),
     ("readiness", Text),
+    ("status_file", Text),
     ("log", Section),
     ("log.format", Text),
     ("log.level", Text),

@@ -48,6 +48,7 @@ impl Held {
         let retry = timing.retry_for(self.lease.ttl);
         Claim {
             token: self.lease.token,
+            lease: self.lease.id,
             valid_until: self.valid_until(timing),
             overdue_from: self.lease.sent_at + retry + retry / 2,
         }

@@ -1,6 +1,6 @@
 //! What others may know of an election.
 
-use super::{Hold, Holder, Time, Token};
+use super::{Hold, Holder, LeaseId, Time, Token};
 
 /// An election as others see it. What it says of leadership holds only together with the clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Role {
 pub struct Claim {
     /// The fencing token.
     pub token: Token,
+    /// The lease that it hangs on.
+    pub lease: LeaseId,
     /// Leads before this time, not at it and not after.
     pub valid_until: Time,
     /// A renewal is overdue from this time on.

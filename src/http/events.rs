@@ -3,13 +3,16 @@
 //! An event is made at the moment when the connection has room for it, and so a leader's is a promise of
 //! that moment. A reader that is slow gets fewer events, and costs no memory: at most a few changes wait,
 //! past them it is told the newest state.
+//!
+//! Whoever was told that this candidate leads is told of the end of that by an event of its own, whatever else was
+//! missed meanwhile: it is what an application has to act on.
 
 use super::Limits;
 use super::body::{Body, Chunks};
 use super::server::stopped;
 use super::slots::Busy;
 use crate::clock;
-use crate::election::Role;
+use crate::election::{Role, Token};
 use crate::status::{Answer, Change, ElectionHandle, ElectionStatus, Snapshot};
 use futures_util::StreamExt;
 use futures_util::stream::{SelectAll, select_all, unfold};
@@ -77,6 +80,8 @@ struct Events {
     changes: Receiver<(Change, Arc<Snapshot>)>,
     /// The number of transitions in the last event: it never goes back.
     told: Option<u64>,
+    /// The fencing token in the last event, where that said that this candidate leads.
+    led_under: Option<Token>,
     /// Whether the last event has been told.
     ended: bool,
 }
@@ -87,6 +92,7 @@ impl Events {
             changes: status.subscribe(),
             status,
             told: None,
+            led_under: None,
             ended: false,
         }
     }
@@ -146,6 +152,12 @@ impl Events {
         self.ended = answer.state == "stopped";
         // Nothing in an answer can fail to serialize. JSON has no line breaks, so one `data` line does.
         let data = serde_json::to_string(answer).unwrap_or_default();
-        Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
+        let mut chunk = String::new();
+        let over = self.led_under.is_some() && self.led_under != answer.fencing_token;
+        for name in over.then_some("stepping_down").into_iter().chain([name]) {
+            chunk += &format!("event: {name}\ndata: {data}\n\n");
+        }
+        self.led_under = answer.fencing_token;
+        Bytes::from(chunk)
     }
 }

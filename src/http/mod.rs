@@ -12,6 +12,7 @@
 mod body;
 mod control;
 mod events;
+mod fence;
 mod io;
 mod liveness;
 mod page;

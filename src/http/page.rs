@@ -86,6 +86,7 @@ mod tests {
             is_leader: false,
             at_risk: false,
             fencing_token: None,
+            guard: None,
             valid_for_ms: None,
             since: "1970-01-01T00:00:00.000Z".into(),
             leader: Some(crate::status::Leader {

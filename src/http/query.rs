@@ -1,6 +1,7 @@
 //! The query of a request. Unknown parameters are ignored; malformed and repeated ones are refused.
 
 use super::respond::{Refusal, shortened};
+use crate::election::Token;
 use crate::status::ElectionHandle;
 use hyper::StatusCode;
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ pub(super) struct Query<'a> {
     election: Option<Cow<'a, str>>,
     cooldown: Option<Cow<'a, str>>,
     stopped: Option<Cow<'a, str>>,
+    token: Option<Cow<'a, str>>,
 }
 
 /// How long a candidate that resigned stays out, where nothing else is asked for.
@@ -29,6 +31,7 @@ impl<'a> Query<'a> {
                 "election" => &mut query.election,
                 "cooldown" => &mut query.cooldown,
                 "stopped" => &mut query.stopped,
+                "token" => &mut query.token,
                 _ => continue,
             };
             if parameter.replace(value).is_some() {
@@ -101,6 +104,21 @@ impl<'a> Query<'a> {
                 shortened(other)
             ))),
         }
+    }
+
+    /// The fencing token that is asked about.
+    pub(super) fn token(&self) -> Result<Token, Refusal> {
+        let Some(text) = self.token.as_deref() else {
+            return Err(Refusal::bad_request(
+                "no token is given; add ?token= and the fencing token",
+            ));
+        };
+        // `parse` takes a plus sign as well.
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| digits).ok_or_else(|| {
+            let error = format!("token {:?} is no fencing token", shortened(text));
+            Refusal::bad_request(format!("{error}; write a whole number"))
+        })
     }
 }
 
@@ -190,5 +208,26 @@ mod tests {
         assert_eq!(stopped("stopped=true"), Some(true));
         assert_eq!(stopped("stopped=1"), None);
         assert_eq!(stopped("stopped"), None);
+    }
+
+    #[test]
+    fn a_token_is_a_whole_number_and_has_to_be_given() {
+        let token = |text: &str| Query::parse(Some(text)).unwrap().token().ok();
+        assert_eq!(token("token=0"), Some(0));
+        assert_eq!(token("token=18446744073709551615"), Some(u64::MAX));
+        for refused in [
+            "",
+            "token",
+            "token=",
+            "token=-1",
+            "token=%2B1",
+            "token=+1",
+            "token=1.0",
+            "token=0x1",
+            "token=18446744073709551616",
+            "token=%D9%A1",
+        ] {
+            assert_eq!(token(refused), None, "{refused}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::events::{self, Hold};
 use super::query::Query;
 use super::respond::{self, Refusal, full, json};
 use super::server::Peer;
-use super::{Context, Surface, control, page};
+use super::{Context, Surface, control, fence, page};
 use crate::clock;
 use crate::config::Readiness;
 use crate::election::Time;
@@ -29,6 +29,7 @@ enum Route {
     Startupz,
     Root,
     Metrics,
+    Fence,
     Events,
     Control(Call),
 }
@@ -44,6 +45,7 @@ impl Route {
             "/startupz" => Route::Startupz,
             "/" => Route::Root,
             "/metrics" => Route::Metrics,
+            "/fence" => Route::Fence,
             "/events" => Route::Events,
             "/resign" => Route::Control(Call::Resign),
             "/pause" => Route::Control(Call::Pause),
@@ -77,7 +79,7 @@ async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<
     let now = clock::now();
     let busy = peer.activity.busy(now);
     let Some(route) = Route::of(parts.uri.path(), peer.surface) else {
-        let error = "no such path here; there are /, /leader, /follower, /status, /livez, /readyz, /startupz, /metrics, and on http.api also /events, /resign, /pause and /resume";
+        let error = "no such path here; there are /, /leader, /follower, /status, /livez, /readyz, /startupz, /fence, /metrics, and on http.api also /events, /resign, /pause and /resume";
         return Err(Refusal::new(StatusCode::NOT_FOUND, error));
     };
     route.allow(&parts.method)?;
@@ -97,6 +99,7 @@ async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<
                 follows(&handle.status.answer(now))
             })
         }
+        Route::Fence => fence::answer(&parts, context, now),
         Route::Status => Ok(status(context, asked)),
         Route::Livez => context
             .liveness
@@ -302,6 +305,7 @@ mod tests {
     fn leader() -> ElectionHandle {
         let claim = Claim {
             token: 4711,
+            lease: LeaseId(7),
             valid_until: END,
             overdue_from: END,
         };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::election::{Candidate, Claim, Reason, Role, RoleName, View};
+use crate::election::{Candidate, Claim, LeaseId, Reason, Role, RoleName, View};
 use crate::status::{ElectionHandle, ElectionStatus};
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -44,6 +44,7 @@ fn metrics(elections: &[&str]) -> (Metrics, Vec<Arc<ElectionStatus>>) {
 fn lead(status: &ElectionStatus) {
     let claim = Claim {
         token: 4711,
+        lease: LeaseId(7),
         valid_until: END,
         overdue_from: END,
     };

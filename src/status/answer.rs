@@ -20,6 +20,8 @@ pub struct Answer {
     pub at_risk: bool,
     /// Null where this candidate does not lead.
     pub fencing_token: Option<u64>,
+    /// What a transaction in etcd compares; null where this candidate does not lead, or the store isn't etcd.
+    pub guard: Option<Guard>,
     /// For how long the application may act; null where nothing is promised.
     pub valid_for_ms: Option<u64>,
     /// When the state began.
@@ -41,6 +43,18 @@ pub struct Leader {
     pub advertise: Option<String>,
 }
 
+/// The key that is there, as it is, for as long as this candidate's place is: where a transaction finds it with this
+/// create revision, nobody else has led yet at the moment of committing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Guard {
+    /// The candidate's key.
+    pub key: String,
+    /// The fencing token, by etcd's name for it.
+    pub create_revision: u64,
+    /// The lease that the key hangs on, in lower-case hex, as in the key and as etcdctl has it.
+    pub lease: String,
+}
+
 /// The claim in a snapshot, if it is valid at `now`.
 pub fn valid_claim(snapshot: &Snapshot, now: Time) -> Option<Claim> {
     match snapshot.view.role {
@@ -49,10 +63,12 @@ pub fn valid_claim(snapshot: &Snapshot, now: Time) -> Option<Claim> {
     }
 }
 
-/// What is to be answered at `now`. A promise, if one was given, ends at `promised`.
+/// What is to be answered at `now`. A promise, if one was given, ends at `promised`. The keys of candidates begin with
+/// `key_prefix`, where the store is etcd.
 pub(super) fn answer(
     election: &str,
     candidate: &Candidate,
+    key_prefix: Option<&str>,
     snapshot: &Snapshot,
     now: Time,
     promised: Option<Time>,
@@ -65,6 +81,7 @@ pub(super) fn answer(
         is_leader: claim.is_some(),
         at_risk: claim.is_some_and(|claim| claim.overdue_from <= now),
         fencing_token: claim.map(|claim| claim.token),
+        guard: claim.zip(key_prefix).map(guard),
         valid_for_ms: claim
             .and(promised)
             .map(|until| until.since(now).as_millis() as u64),
@@ -72,6 +89,15 @@ pub(super) fn answer(
         leader: leader(candidate, snapshot, now),
         transitions: snapshot.transitions,
         held_back: snapshot.view.held_back.map(Hold::as_str),
+    }
+}
+
+fn guard((claim, key_prefix): (Claim, &str)) -> Guard {
+    let lease = claim.lease.to_string();
+    Guard {
+        key: format!("{key_prefix}{lease}"),
+        create_revision: claim.token,
+        lease,
     }
 }
 

@@ -5,13 +5,15 @@
 //! answer. No reader keeps a driver waiting.
 
 mod answer;
+mod fence;
 mod promise;
 mod sync {
     //! The atomics of [`super::promise`], by a name that a model checker can replace.
     pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
 }
 
-pub use answer::{Answer, Leader, leader, rfc3339, state, valid_claim, validity};
+pub use answer::{Answer, Guard, Leader, leader, rfc3339, state, valid_claim, validity};
+pub use fence::{Fence, fence};
 pub use promise::Promises;
 
 use crate::election::{Candidate, Role, RoleName, Time, Token, View};
@@ -30,6 +32,10 @@ pub struct Snapshot {
     pub since: SystemTime,
     /// Changes of role so far.
     pub transitions: u64,
+    /// The greatest fencing token of a leadership, this candidate's or another's, that was ever heard of here.
+    pub newest_token: Option<Token>,
+    /// The fencing token under which this candidate leads, or led last.
+    pub own_token: Option<Token>,
 }
 
 /// What changed with a snapshot.
@@ -46,6 +52,7 @@ pub enum Change {
 pub struct ElectionStatus {
     name: String,
     candidate: Candidate,
+    key_prefix: Option<String>,
     snapshot: ArcSwap<Snapshot>,
     promises: Promises,
     changes: broadcast::Sender<(Change, Arc<Snapshot>)>,
@@ -65,14 +72,22 @@ impl ElectionStatus {
             },
             since: date,
             transitions: 0,
+            newest_token: None,
+            own_token: None,
         };
         ElectionStatus {
             name: name.to_owned(),
             candidate: candidate.clone(),
+            key_prefix: None,
             snapshot: ArcSwap::from_pointee(snapshot),
             promises: Promises::none(),
             changes: broadcast::Sender::new(UNREAD_CHANGES),
         }
+    }
+
+    /// The same, in etcd: a candidate's key is this prefix and its lease.
+    pub fn with_key_prefix(self, key_prefix: Option<String>) -> Self {
+        ElectionStatus { key_prefix, ..self }
     }
 
     /// The election's name.
@@ -102,16 +117,21 @@ impl ElectionStatus {
 
     /// An answer that promises nothing: `valid_for_ms` is null.
     pub fn answer(&self, now: Time) -> Answer {
-        answer::answer(&self.name, &self.candidate, &self.snapshot(), now, None)
+        self.answer_of(&self.snapshot(), now)
     }
 
     /// An answer of something published earlier, that promises nothing.
     pub fn answer_of(&self, snapshot: &Snapshot, now: Time) -> Answer {
-        answer::answer(&self.name, &self.candidate, snapshot, now, None)
+        self.answer_until(snapshot, now, None)
     }
 
     /// An answer on which the application may act for `valid_for_ms`, whatever happens meanwhile.
     pub fn promise(&self, now: Time) -> Answer {
+        self.promise_until(now).0
+    }
+
+    /// The same, and when the promise ends, where one was given.
+    pub fn promise_until(&self, now: Time) -> (Answer, Option<Time>) {
         let look = || {
             let snapshot = self.snapshot();
             let claim = valid_claim(&snapshot, now)?;
@@ -119,10 +139,17 @@ impl ElectionStatus {
         };
         match self.promises.give(look) {
             Some((until, snapshot)) => {
-                answer::answer(&self.name, &self.candidate, &snapshot, now, Some(until))
+                let answer = self.answer_until(&snapshot, now, Some(until));
+                (answer, Some(until))
             }
-            None => self.answer(now),
+            None => (self.answer(now), None),
         }
+    }
+
+    fn answer_until(&self, snapshot: &Snapshot, now: Time, promised: Option<Time>) -> Answer {
+        let key_prefix = self.key_prefix.as_deref();
+        let (name, candidate) = (&self.name, &self.candidate);
+        answer::answer(name, candidate, key_prefix, snapshot, now, promised)
     }
 
     /// When the last promise ends. To be asked after "not leader" has been published.
@@ -146,6 +173,8 @@ impl ElectionStatus {
         let snapshot = Arc::new(Snapshot {
             since: if changed_role { date } else { last.since },
             transitions: last.transitions + u64::from(changed_role),
+            newest_token: fence::newest(&view).max(last.newest_token),
+            own_token: fence::own(&view).or(last.own_token),
             view,
         });
         self.snapshot.store(Arc::clone(&snapshot));

@@ -45,6 +45,11 @@ fn a_mistake_in_the_file_is_named_with_its_place_its_key_and_the_remedy() {
         ("election: e\nlease:\n  ttl: 20ms\n", "c.yaml:3:8: lease.ttl: retry_period 4ms is too short", "retry_period is the default here"),
         ("election: e\nlease: { ttl: 25h }", "c.yaml:2:15: lease.ttl: ttl 90000s is longer than a day", "use at most"),
         ("election: e\nlease: { renew_deadline: 5000000000h }", "c.yaml:2:26: lease.renew_deadline: ", "use a renew_deadline of at most"),
+        // The status file.
+        ("elections: [a, b]\nstatus_file: /run/t.json\nstore: { etcd: {} }", "c.yaml:2:14: status_file: \"/run/t.json\" is one file for 2 elections", "put {election} into it"),
+        ("election: e\nstatus_file: /run/\nstore: { etcd: {} }", "c.yaml:2:14: status_file: \"/run/\" names no file", "/run/tenure/{election}.json"),
+        ("election: e\nstatus_file: ..\nstore: { etcd: {} }", "c.yaml:2:14: status_file: \"..\" names no file", "write e.g."),
+        ("election: e\nstatus_file: ''\nstore: { etcd: {} }", "c.yaml:2:14: status_file: is empty", "leave the key out"),
         // Keys.
         ("election: e\nlease:\n  tll: 10s\n", "c.yaml:3:3: lease.tll: unknown key", "did you mean lease.ttl? lease has ttl, renew_deadline, retry_period"),
         ("election: e\nttl: 10s\n", "c.yaml:2:1: ttl: unknown key", "did you mean lease.ttl?"),

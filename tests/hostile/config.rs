@@ -114,6 +114,8 @@ const TOKENS: &[&str] = &[
     "store.file.directory",
     "store.kubernetes",
     "candidate.id",
+    "status_file: /run/{election}.json\n",
+    "{election}",
 ];
 
 const KEYS: &[&str] = &[
@@ -145,6 +147,7 @@ const KEYS: &[&str] = &[
     "shutdown",
     "shutdown.wait_for",
     "readiness",
+    "status_file",
     "log",
     "log.format",
     "log.level",

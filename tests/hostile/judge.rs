@@ -73,7 +73,7 @@ fn is_start(line: &[u8]) -> bool {
         Some((_, rest)) => rest.find('/').map_or("/", |slash| &rest[slash..]),
         None => path,
     };
-    const READ: [&str; 9] = [
+    const READ: [&str; 10] = [
         "/",
         "/leader",
         "/follower",
@@ -82,6 +82,7 @@ fn is_start(line: &[u8]) -> bool {
         "/readyz",
         "/startupz",
         "/metrics",
+        "/fence",
         "/events",
     ];
     let known = match method {

@@ -2,6 +2,7 @@
 
 use super::harness::{ACCEPT_HTML, Fixture, follower, holder, leader_for, run};
 use super::{BOTH, LONG, ONE, TWO, with};
+use serde_json::{Value, json};
 use std::time::Duration;
 use tenure::clock;
 use tenure::config::Readiness;
@@ -20,12 +21,15 @@ fn a_leader_is_told_so_with_a_validity_on_api_and_without_one_on_probes() {
         assert_eq!(json["state"], "leader");
         assert_eq!(json["is_leader"], true);
         assert_eq!(json["fencing_token"], 4711);
+        let guard = json!({"key": "/tenure/payments/1ab", "create_revision": 4711, "lease": "1ab"});
+        assert_eq!(json["guard"], guard);
         assert_eq!(json["leader"]["id"], "a");
         assert_eq!(json["leader"]["advertise"], "http://a:8080");
         assert!(json["valid_for_ms"].as_u64().unwrap() > 3_500_000);
         let probes = fixture.get(Surface::Probes, "/leader").await;
         assert_eq!(probes.status, 200);
         assert!(probes.json()["valid_for_ms"].is_null());
+        assert_eq!(probes.json()["guard"], guard);
     });
 }
 
@@ -56,7 +60,10 @@ fn a_claim_that_has_run_out_never_says_leader_although_nothing_newer_was_publish
             let json = reply.json();
             assert_eq!(json["state"], "stepping_down");
             assert_eq!(json["is_leader"], false);
-            assert!(json["fencing_token"].is_null() && json["valid_for_ms"].is_null());
+            for null in ["fencing_token", "guard", "valid_for_ms"] {
+                assert!(json[null].is_null(), "{null}");
+            }
+            assert_eq!(fixture.get(surface, "/fence?token=4711").await.status, 503);
             let status = fixture.get(surface, "/status").await.json();
             assert_eq!(status["elections"][0]["is_leader"], false);
             let root = fixture.get(surface, "/").await.json();
@@ -76,6 +83,7 @@ fn only_a_get_on_api_is_a_promise() {
         fixture.publish(0, leader_for(LONG));
         let reads = [
             "/leader",
+            "/fence?token=4711",
             "/status",
             "/follower",
             "/",
@@ -90,6 +98,7 @@ fn only_a_get_on_api_is_a_promise() {
         fixture.head(Surface::Api, "/events").await;
         for path in [
             "/follower",
+            "/fence?token=4711",
             "/",
             "/metrics",
             "/livez",
@@ -113,6 +122,47 @@ fn only_a_get_on_api_is_a_promise() {
         events.send("GET /events HTTP/1.1\r\n\r\n").await;
         events.event().await;
         assert!(fixture.promised_until(0) > clock::now());
+    });
+}
+
+#[test]
+fn a_fencing_token_is_vouched_for_by_the_leader_alone_and_an_older_one_refused_by_whoever_knows_better()
+ {
+    with(ONE, async |fixture| {
+        let said = async |token: &str, status: u16, expected: Value| {
+            for surface in BOTH {
+                let path = format!("/fence?token={token}");
+                let reply = fixture.get(surface, &path).await;
+                assert_eq!(reply.status, status, "{reply:?}");
+                assert_eq!(fixture.head(surface, &path).await.status, status);
+                let mut json = reply.json();
+                let error = json.as_object_mut().unwrap().remove("error");
+                assert_eq!(error.is_some(), status != 200, "{reply:?}");
+                assert_eq!(json, expected);
+            }
+        };
+        let body = |token: u64, valid: bool, newest: Option<u64>| json!({"election": "payments", "token": token, "valid": valid, "newest_token": newest});
+        said("4711", 503, body(4711, false, None)).await;
+        fixture.publish(0, follower(Some(holder("b"))));
+        said("11", 409, body(11, false, Some(12))).await;
+        said("12", 503, body(12, false, Some(12))).await;
+        said("13", 503, body(13, false, Some(12))).await;
+        fixture.publish(0, leader_for(LONG));
+        said("4711", 200, body(4711, true, Some(4711))).await;
+        said("12", 409, body(12, false, Some(4711))).await;
+        said("4712", 503, body(4712, false, Some(4711))).await;
+        fixture.publish(0, follower(None));
+        said("4711", 503, body(4711, false, Some(4711))).await;
+        for malformed in [
+            "/fence",
+            "/fence?token=",
+            "/fence?token=-1",
+            "/fence?token=x",
+        ] {
+            let reply = fixture.get(Surface::Api, malformed).await;
+            assert_eq!(reply.status, 400, "{malformed}");
+            assert!(reply.json()["error"].as_str().unwrap().contains("token"));
+        }
     });
 }
 
@@ -142,7 +192,14 @@ fn every_answer_says_that_it_may_not_be_stored_and_of_what_type_it_is() {
 fn a_wrong_method_is_refused_with_the_right_ones_and_an_unknown_path_is_not_found() {
     with(ONE, async |fixture| {
         for surface in BOTH {
-            for path in ["/leader", "/status", "/livez", "/metrics", "/"] {
+            for path in [
+                "/leader",
+                "/status",
+                "/livez",
+                "/metrics",
+                "/fence?token=1",
+                "/",
+            ] {
                 for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
                     let reply = fixture.request(surface, method, path, "").await;
                     assert_eq!(reply.status, 405, "{method} {path}");
@@ -196,6 +253,11 @@ fn of_several_elections_one_has_to_be_named_and_has_to_exist() {
             assert_eq!(reports.status, 200);
             assert_eq!(reports.json()["election"], "reports");
             assert_eq!(get("/follower?election=payments").await.status, 200);
+            assert_eq!(get("/fence?token=4711").await.status, 400);
+            assert_eq!(get("/fence?token=4711&election=none").await.status, 404);
+            let fence = get("/fence?token=4711&election=reports").await;
+            assert_eq!(fence.status, 200);
+            assert_eq!(fence.json()["election"], "reports");
             assert_eq!(get("/?election=payments").await.json()["name"], "b");
         }
     });

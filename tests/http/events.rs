@@ -1,6 +1,6 @@
 //! The event stream.
 
-use super::harness::{Fixture, follower, holder, leader_for, run, stopped};
+use super::harness::{Fixture, follower, holder, leader_for, leader_under, run, stopped};
 use super::{LONG, ONE, TWO, with};
 use std::time::Duration;
 use tenure::config::Readiness;
@@ -29,7 +29,9 @@ fn events_tell_the_state_at_once_then_each_change_and_each_renewal_until_stopped
             holder: None,
         };
         fixture.publish(0, stepping_down);
-        assert_eq!(wire.state().await, ("state".into(), "stepping_down".into()));
+        for name in ["stepping_down", "state"] {
+            assert_eq!(wire.state().await, (name.into(), "stepping_down".into()));
+        }
         fixture.publish(0, stopped());
         assert_eq!(wire.state().await, ("state".into(), "stopped".into()));
         wire.last_chunk().await;
@@ -52,7 +54,11 @@ fn without_a_name_the_events_of_all_elections_are_told() {
             ("state", &"reports".into())
         );
         fixture.publish(1, stopped());
-        assert_eq!(wire.state().await.1, "stopped");
+        assert_eq!(
+            wire.state().await,
+            ("stepping_down".into(), "stopped".into())
+        );
+        assert_eq!(wire.state().await, ("state".into(), "stopped".into()));
         fixture.publish(0, follower(Some(holder("b"))));
         let (_, json) = wire.event().await;
         assert_eq!(
@@ -77,6 +83,59 @@ fn a_leadership_that_is_over_before_it_could_be_told_is_not_told() {
         fixture.publish(0, follower(Some(holder("c"))));
         assert_eq!(wire.state().await, ("state".into(), "follower".into()));
         assert_eq!(fixture.promised_until(0), Time::ORIGIN);
+    });
+}
+
+#[test]
+fn the_end_of_a_leadership_that_was_told_is_told_first_however_it_ends_and_whatever_was_missed() {
+    let stepping_down = View {
+        role: Role::SteppingDown,
+        holder: None,
+    };
+    for end in [stepping_down, follower(None), stopped()] {
+        with(ONE, async |fixture| {
+            fixture.publish(0, leader_for(LONG));
+            let mut wire = fixture.connect(Surface::Api).await;
+            wire.send("GET /events HTTP/1.1\r\n\r\n").await;
+            assert_eq!(wire.state().await, ("state".into(), "leader".into()));
+            let promised = fixture.promised_until(0);
+            fixture.publish(0, end.clone());
+            let (name, json) = wire.event().await;
+            assert_eq!(name, "stepping_down");
+            assert_eq!(json["is_leader"], false);
+            assert!(json["valid_for_ms"].is_null(), "{json}");
+            assert_eq!(wire.event().await, ("state".into(), json));
+            assert_eq!(fixture.promised_until(0), promised);
+        });
+    }
+    with(ONE, async |fixture| {
+        fixture.publish(0, leader_for(LONG));
+        let mut wire = fixture.connect(Surface::Api).await;
+        wire.send("GET /events HTTP/1.1\r\n\r\n").await;
+        wire.event().await;
+        fixture.publish(0, follower(None));
+        for number in 0..100 {
+            fixture.publish(0, follower(Some(holder(&format!("b{number}")))));
+        }
+        // All that is read of it is a leader again, under another token.
+        fixture.publish(0, leader_under(4712, LONG));
+        assert_eq!(wire.event().await.0, "stepping_down");
+        let (name, json) = wire.event().await;
+        assert_eq!(name, "state");
+        assert_eq!(json["fencing_token"], 4712);
+    });
+}
+
+#[test]
+fn a_reader_that_comes_after_the_end_of_a_leadership_is_told_the_state_only() {
+    with(ONE, async |fixture| {
+        fixture.publish(0, leader_for(LONG));
+        fixture.publish(0, follower(None));
+        let mut wire = fixture.connect(Surface::Api).await;
+        wire.send("GET /events HTTP/1.1\r\n\r\n").await;
+        assert_eq!(wire.state().await, ("state".into(), "follower".into()));
+        fixture.publish(0, stopped());
+        assert_eq!(wire.state().await, ("state".into(), "stopped".into()));
     });
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tenure::clock;
 use tenure::config::Readiness;
-use tenure::election::{Candidate, Claim, Holder, LeaseId, Role, Time, View};
+use tenure::election::{Candidate, Claim, Holder, LeaseId, Role, Time, Token, View};
 use tenure::http::{Context, Limits, Surface, bind, serve_with};
 use tenure::metrics::Metrics;
 use tenure::status::{Board, Command, ElectionHandle, ElectionStatus};
@@ -32,11 +32,16 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
 }
 
 pub(crate) fn leader_for(valid: Duration) -> View {
+    leader_under(4711, valid)
+}
+
+pub(crate) fn leader_under(token: Token, valid: Duration) -> View {
     let valid_until = clock::now() + valid;
     View {
         held_back: None,
         role: Role::Leader(Claim {
-            token: 4711,
+            token,
+            lease: LeaseId(0x1ab),
             valid_until,
             overdue_from: valid_until,
         }),
@@ -107,7 +112,8 @@ impl Fixture {
         let (mut handles, mut statuses, mut drivers) = (Vec::new(), Vec::new(), Vec::new());
         for name in elections {
             let (commands, received) = mpsc::channel(8);
-            let status = Arc::new(ElectionStatus::new(name, &candidate, clock::date()));
+            let status = ElectionStatus::new(name, &candidate, clock::date());
+            let status = Arc::new(status.with_key_prefix(Some(format!("/tenure/{name}/"))));
             let driver = Arc::new(Driver::default());
             driver_tasks.spawn(drive(
                 received,

@@ -2,10 +2,12 @@
 
 use super::harness::{Fixture, follower, holder, leader_for, run, stopped};
 use super::{LONG, ONE, TWO, with};
+use std::io::Write;
 use std::time::Duration;
 use tenure::client::{Resignation, is_leader, resign, status, watch};
 use tenure::election::Time;
 use tenure::http::Surface;
+use tokio::sync::watch as changes;
 
 #[test]
 fn the_verbs_speak_to_the_listeners_and_exit_as_the_contract_says() {
@@ -60,6 +62,39 @@ fn the_verbs_speak_to_the_listeners_and_exit_as_the_contract_says() {
         assert!(lines.contains("payments stopped") && lines.contains("reports stopped"));
         let forever = watch(&url, std::future::ready(()), &mut Vec::new()).await;
         assert_eq!(forever.unwrap(), 0);
+    });
+}
+
+#[test]
+fn watching_prints_one_line_for_the_end_of_a_leadership() {
+    /// Says of each line that it was written.
+    struct Out(Vec<u8>, changes::Sender<usize>);
+    impl Write for Out {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            self.1.send_modify(|lines| *lines += 1);
+            Ok(())
+        }
+    }
+    with(ONE, async |fixture| {
+        let url = fixture.url(Surface::Api);
+        fixture.publish(0, leader_for(LONG));
+        let mut out = Out(Vec::new(), changes::Sender::new(0));
+        let mut lines = out.1.subscribe();
+        let end = async {
+            lines.wait_for(|lines| *lines == 1).await.unwrap();
+            fixture.publish(0, stopped());
+        };
+        let watched = watch(&url, std::future::pending(), &mut out);
+        assert_eq!(tokio::join!(watched, end).0.unwrap(), 0);
+        let text = String::from_utf8(out.0).unwrap();
+        let states: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split(' ').nth(2))
+            .collect();
+        assert_eq!(states, ["leader,", "stopped,"]);
     });
 }
 

@@ -1,6 +1,6 @@
 //! etcd's own command line.
 
-use super::process::{Output, Process, run};
+use super::process::{Output, Process, run, run_with_input};
 use serde_json::Value;
 use std::process::Command;
 use tempfile::TempDir;
@@ -48,6 +48,20 @@ impl Etcdctl {
     #[track_caller]
     pub fn try_run(&self, arguments: &[&str]) -> Output {
         run(self.command().args(arguments), REMEDY)
+    }
+
+    /// Whether the comparisons of a transaction held, as `etcdctl txn` reads it.
+    #[track_caller]
+    pub fn transaction(&self, text: &str) -> bool {
+        let mut command = self.command();
+        command.arg("txn");
+        let output = run_with_input(&mut command, text, REMEDY);
+        assert_eq!(output.code, Some(0), "{text}: {output:?}");
+        match output.stdout.lines().next() {
+            Some("SUCCESS") => true,
+            Some("FAILURE") => false,
+            _ => panic!("{text}: {output:?}"),
+        }
     }
 
     /// What stands under a prefix, in the order of the queue.

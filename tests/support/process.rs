@@ -3,6 +3,7 @@
 use super::{eventually, ms};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, OpenOptions};
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -101,8 +102,13 @@ fn show(name: &str, log: &str) {
 /// Runs a program to its end.
 #[track_caller]
 pub fn run(command: &mut Command, remedy: &str) -> Output {
+    run_on(command, Stdio::null(), remedy)
+}
+
+#[track_caller]
+fn run_on(command: &mut Command, input: Stdio, remedy: &str) -> Output {
     let output = command
-        .stdin(Stdio::null())
+        .stdin(input)
         .output()
         .unwrap_or_else(|error| panic!("{command:?} can't be started ({error}): {remedy}"));
     Output {
@@ -110,6 +116,15 @@ pub fn run(command: &mut Command, remedy: &str) -> Output {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// The same, with something to read.
+#[track_caller]
+pub fn run_with_input(command: &mut Command, input: &str, remedy: &str) -> Output {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(input.as_bytes()).unwrap();
+    file.rewind().unwrap();
+    run_on(command, Stdio::from(file), remedy)
 }
 
 /// What a program left.

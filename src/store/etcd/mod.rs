@@ -58,6 +58,11 @@ impl EtcdStore {
         })
     }
 
+    /// What a candidate's key begins with in this election; its lease in hex completes it.
+    pub fn key_prefix(&self, election: &str) -> String {
+        layout::election_prefix(&self.key_prefix, election)
+    }
+
     /// Reads the files with credentials anew, for a fresh connection that everything moves to.
     pub fn reread_credentials(&self) {
         self.connections.renew();
