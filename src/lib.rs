@@ -5,6 +5,7 @@
 
 #![warn(clippy::unwrap_used)]
 
+pub mod application;
 pub mod cli;
 pub mod client;
 pub mod clock;

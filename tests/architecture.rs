@@ -94,9 +94,10 @@ fn the_core_is_pure() {
 }
 
 /// Each module, and those that it may use. The arrows never turn back.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("election", &[]),
     ("clock", &["election"]),
+    ("application", &["clock", "election"]),
     ("status", &["election"]),
     ("metrics", &["status", "clock", "election"]),
     ("config", &["election"]),
