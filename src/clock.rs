@@ -12,7 +12,7 @@ use rustix::time::{
 };
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
@@ -36,14 +36,47 @@ pub fn date() -> SystemTime {
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
+/// A timer of the kernel, for whoever waits in `poll`: readable once its time has come, also where that
+/// was while the host slept.
+#[derive(Debug)]
+pub struct Timer(OwnedFd);
+
+impl Timer {
+    /// A timer that isn't set.
+    ///
+    /// # Errors
+    /// Where the process has no file descriptor left.
+    pub fn new() -> io::Result<Self> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        Ok(Timer(timerfd_create(TimerfdClockId::Boottime, flags)?))
+    }
+
+    /// Sets it, or turns it off. An expiry that nobody has read is forgotten.
+    pub fn set(&self, time: Option<Time>) {
+        // Zero would turn it off.
+        let nanos = time.map_or(0, |time| time.as_nanos().max(1));
+        let spec = Itimerspec {
+            it_interval: timespec(0),
+            it_value: timespec(nanos),
+        };
+        let result = timerfd_settime(&self.0, TimerfdTimerFlags::ABSTIME, &spec);
+        debug_assert!(result.is_ok(), "{result:?}");
+    }
+}
+
+impl AsFd for Timer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// Times that are waited for, on one timer of the kernel. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Alarms(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// A timerfd.
-    timer: OwnedFd,
+    timer: Timer,
     waiting: Mutex<Waiting>,
 }
 
@@ -62,10 +95,9 @@ impl Alarms {
     /// # Errors
     /// Where the process has no file descriptor left.
     pub fn start() -> io::Result<Self> {
-        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
+        let timer = Timer::new()?;
         // It is read and awaited as a pipe is, and so tokio's safe type for pipes serves.
-        let expiries = pipe::Receiver::from_owned_fd_unchecked(timer.try_clone()?)?;
+        let expiries = pipe::Receiver::from_owned_fd_unchecked(timer.0.try_clone()?)?;
         let shared = Arc::new(Shared {
             timer,
             waiting: Mutex::default(),
@@ -116,14 +148,7 @@ impl Shared {
     }
 
     fn set(&self, waiting: &mut Waiting, time: Time) {
-        // Setting a timer forgets an expiry that nobody has read.
-        let nanos = time.as_nanos().max(1);
-        let spec = Itimerspec {
-            it_interval: timespec(0),
-            it_value: timespec(nanos),
-        };
-        let result = timerfd_settime(self.timer.as_fd(), TimerfdTimerFlags::ABSTIME, &spec);
-        debug_assert!(result.is_ok(), "{result:?}");
+        self.timer.set(Some(time));
         waiting.set_to = Some(time);
     }
 

@@ -5,6 +5,8 @@
 
 #![warn(clippy::unwrap_used)]
 
+pub mod application;
+pub mod call;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -12,6 +14,8 @@ pub mod config;
 pub mod daemon;
 pub mod driver;
 pub mod election;
+pub mod health;
+pub mod hooks;
 pub mod http;
 pub mod logging;
 pub mod metrics;

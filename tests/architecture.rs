@@ -97,6 +97,7 @@ fn the_core_is_pure() {
 const ARROWS: [(&str, &[&str]); 13] = [
     ("election", &[]),
     ("clock", &["election"]),
+    ("application", &["clock", "election"]),
     ("status", &["election"]),
     ("status_file", &["status", "clock", "election"]),
     ("metrics", &["status", "clock", "election"]),

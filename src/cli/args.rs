@@ -1,6 +1,7 @@
 //! What the command line may look like.
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -68,6 +69,24 @@ pub(super) enum Verb {
     },
     /// Print the version
     Version,
+    /// What stops the application in time; `exec` starts it
+    #[command(hide = true)]
+    Guard {
+        #[arg(long, value_parser = humantime::parse_duration)]
+        stop_timeout: Duration,
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// What becomes the application; the guardian starts it
+    #[command(hide = true)]
+    Guarded {
+        #[arg(long)]
+        guardian: i32,
+        #[arg(long)]
+        start_before: u64,
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
 }
 
 #[derive(Debug, ClapArgs)]

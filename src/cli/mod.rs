@@ -2,9 +2,11 @@
 
 mod args;
 
+use crate::application::{self, Guard, Guarded};
 use crate::client::{self, ClientError, Resignation};
 use crate::config::{self, Config};
 use crate::daemon;
+use crate::election::Time;
 use crate::logging::Log;
 use crate::shutdown::Signals;
 use args::{Args, ConfigArgs, Verb};
@@ -62,6 +64,22 @@ fn run(verb: Verb) -> u8 {
             let election = election.election.as_deref();
             ask(client::resume(&url.url, election, &mut io::stdout()))
         }
+        Verb::Guard {
+            stop_timeout,
+            command,
+        } => application::guard(&Guard {
+            command,
+            stop_timeout,
+        }),
+        Verb::Guarded {
+            guardian,
+            start_before,
+            command,
+        } => application::guarded(&Guarded {
+            command,
+            guardian,
+            start_before: Time::from_nanos(start_before),
+        }),
         Verb::Version => print(&format!("tenure {}\n", daemon::VERSION)),
     }
 }
