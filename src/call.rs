@@ -50,11 +50,11 @@ pub struct Message {
 
 /// Makes calls. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Caller(Children);
+pub struct Caller(Option<Children>);
 
 impl Caller {
-    /// Programs are started as these children.
-    pub fn new(children: Children) -> Self {
+    /// Programs are started as these children; without, only requests are made.
+    pub fn new(children: Option<Children>) -> Self {
         Caller(children)
     }
 
@@ -102,8 +102,11 @@ impl Caller {
             .stdin(Stdio::piped())
             // It may log, and what it prints is not asked for.
             .stdout(Stdio::null());
-        let failed = |error| CallError::Failed(format!("{program:?} can't be started: {error}"));
-        let mut running = Running(self.0.spawn(&mut command).map_err(failed)?);
+        let failed =
+            |error: io::Error| CallError::Failed(format!("{program:?} can't be started: {error}"));
+        let unsupported = || failed(io::ErrorKind::Unsupported.into());
+        let children = self.0.as_ref().ok_or_else(unsupported)?;
+        let mut running = Running(children.spawn(&mut command).map_err(failed)?);
         if let Some(mut stdin) = running.0.stdin.take() {
             // It need not read it; more than the pipe holds, it does not get.
             let _ = ioctl_fionbio(&stdin, true).map_err(io::Error::from);
@@ -112,7 +115,9 @@ impl Caller {
         match (&mut running.0.status).await {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(CallError::Ended(status)),
-            Err(_) => Err(CallError::Failed("the program was lost sight of".to_owned())),
+            Err(_) => Err(CallError::Failed(
+                "the program was lost sight of".to_owned(),
+            )),
         }
     }
 }

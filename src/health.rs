@@ -68,7 +68,10 @@ pub async fn watch(
         let is_ending = *shutting_down.borrow();
         if is_ending && is_gone(&asked) {
             tracing::info!("the application is gone");
-            return tell(&elections, &|| Command::Application(Application::SaysItStopped)).await;
+            return tell(&elections, &|| {
+                Command::Application(Application::SaysItStopped)
+            })
+            .await;
         }
         if let Some(is_healthy) = verdict.hear(asked.is_ok(), &config) {
             is_settled = true;
@@ -101,7 +104,7 @@ fn is_gone(asked: &Result<(), CallError>) -> bool {
     matches!(asked, Err(CallError::Refused(_) | CallError::Ended(_)))
 }
 
-async fn tell(elections: &[ElectionHandle], command: &dyn Fn() -> Command) {
+async fn tell(elections: &[ElectionHandle], command: &(dyn Fn() -> Command + Sync)) {
     for election in elections {
         // Fails where the election has ended.
         let _ = election.commands.send(command()).await;

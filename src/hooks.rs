@@ -149,7 +149,11 @@ impl Hooks {
             }
         };
         // Fails where the election has ended.
-        let _ = self.election.commands.send(Command::Application(news)).await;
+        let _ = self
+            .election
+            .commands
+            .send(Command::Application(news))
+            .await;
     }
 
     /// `ended` is the token of the leadership that is over.

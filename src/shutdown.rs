@@ -65,6 +65,25 @@ impl Signals {
     }
 }
 
+/// Those that a command gets from the sidecar as they come, besides those that the sidecar listens to itself.
+pub const FORWARDED: [Signal; 4] = [Signal::USR1, Signal::USR2, Signal::WINCH, Signal::QUIT];
+
+/// Begins to listen to a signal. Call it in the runtime that will await.
+///
+/// # Errors
+/// Where the system refuses a handler or a socket.
+pub fn listen_to(signal: Signal) -> io::Result<UnixStream> {
+    let (stream, sender) = StdStream::pair()?;
+    pipe::register(signal.as_raw(), sender)?;
+    awaitable(stream)
+}
+
+/// Waits until the signal has come; false where it can't come any more.
+pub async fn caught(stream: &mut UnixStream) -> bool {
+    let mut some = [0; 16];
+    stream.read(&mut some).await.is_ok_and(|read| read > 0)
+}
+
 fn awaitable(stream: StdStream) -> io::Result<UnixStream> {
     stream.set_nonblocking(true)?;
     UnixStream::from_std(stream)

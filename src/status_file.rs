@@ -225,7 +225,14 @@ mod tests {
     }
 
     fn publish(status: &ElectionStatus, role: Role) {
-        status.publish(View { role, holder: None }, clock::date());
+        status.publish(
+            View {
+                role,
+                holder: None,
+                held_back: None,
+            },
+            clock::date(),
+        );
     }
 
     fn lead(status: &ElectionStatus, valid_until: Time) {

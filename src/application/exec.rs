@@ -6,9 +6,10 @@
 //! ever held for as long.
 
 use super::children::{Children, Spawned};
-use super::deadline::{Deadline, Term};
+use super::deadline::Term;
 use super::wire::{self, Message, Received};
 use crate::clock::{self, Timer};
+use crate::election::Deadline;
 use crate::election::Time;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::process::Signal;

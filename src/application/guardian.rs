@@ -4,10 +4,11 @@
 //! deadline on. It waits for nothing but the kernel, has no other thread, and ends with the application.
 
 use super::deadline::{Due, Term};
+use super::offspring;
 use super::shim::Guarded;
 use super::wire::{self, Message, Received};
-use super::{Deadline, offspring};
 use crate::clock::{self, Timer};
+use crate::election::Deadline;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{

@@ -2,7 +2,7 @@
 //!
 //! Both are one program, so the format needs no version. Nobody ever blocks in sending: the sidecar's elections do it.
 
-use super::deadline::Deadline;
+use crate::election::Deadline;
 use crate::election::Time;
 use rustix::io::Errno;
 use rustix::net::{

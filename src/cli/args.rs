@@ -18,6 +18,14 @@ pub(super) struct Args {
 pub(super) enum Verb {
     /// Run the sidecar
     Run(ConfigArgs),
+    /// Run the sidecar, and a command only while this candidate leads
+    Exec {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// The command, with its arguments
+        #[arg(last = true, required = true, value_name = "CMD")]
+        command: Vec<OsString>,
+    },
     /// Validate a config; print it with every default, and its time budget in plain words
     Check(ConfigArgs),
     /// Show the sidecar's elections

@@ -6,11 +6,12 @@ use crate::application::{self, Guard, Guarded};
 use crate::client::{self, ClientError, Resignation};
 use crate::config::{self, Config};
 use crate::daemon;
-use crate::election::Time;
+use crate::election::{ShutdownWait, Time};
 use crate::logging::Log;
 use crate::shutdown::Signals;
 use args::{Args, ConfigArgs, Verb};
 use clap::Parser;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -36,7 +37,8 @@ pub fn main() -> ExitCode {
 
 fn run(verb: Verb) -> u8 {
     match verb {
-        Verb::Run(args) => with_config(&args, |config| sidecar(&args, config)),
+        Verb::Run(args) => with_config(&args, |config| sidecar(&args, config, None)),
+        Verb::Exec { config, command } => exec(&config, command),
         Verb::Check(args) => with_config(&args, |config| print(&config::report(config))),
         Verb::Status { url, json } => ask(client::status(&url.url, json, &mut io::stdout())),
         Verb::IsLeader { url, election } => {
@@ -84,7 +86,42 @@ fn run(verb: Verb) -> u8 {
     }
 }
 
-fn sidecar(args: &ConfigArgs, config: &Config) -> u8 {
+/// The sidecar, with a command that runs only while this candidate leads.
+fn exec(args: &ConfigArgs, command: Vec<OsString>) -> u8 {
+    with_config(args, |config| {
+        if let Some(error) = unfit_for_exec(config) {
+            return complain(UNUSABLE, &error);
+        }
+        if let Some(Err(error)) = command.first().map(|program| application::find(program)) {
+            return complain(error.exit_code(), &error);
+        }
+        sidecar(args, config, Some(command))
+    })
+}
+
+/// What `exec` can't do.
+fn unfit_for_exec(config: &Config) -> Option<&'static str> {
+    if config.elections.len() > 1 {
+        return Some(
+            "exec runs one command for one election; name one election, or run a sidecar for each",
+        );
+    }
+    if config.hooks.on_step_down.is_some() {
+        return Some("exec stops the command itself, with SIGTERM; leave hooks.on_step_down out");
+    }
+    if config.health.is_some() {
+        return Some(
+            "exec runs the command only while leading, so it can't be healthy before; leave application.health out, \
+             and have the command end where it can't go on",
+        );
+    }
+    if config.policy.shutdown_wait != ShutdownWait::Promise {
+        return Some("exec waits for the command's end; leave shutdown.wait_for out");
+    }
+    None
+}
+
+fn sidecar(args: &ConfigArgs, config: &Config, command: Option<Vec<OsString>>) -> u8 {
     let log = match Log::start(&config.log) {
         Ok(log) => log,
         Err(error) => return complain(FAILED, &error),
@@ -96,8 +133,8 @@ fn sidecar(args: &ConfigArgs, config: &Config) -> u8 {
             None
         }
     };
-    match daemon::run(config, &log, reload) {
-        Ok(()) => OK,
+    match daemon::run(config, &log, command, reload) {
+        Ok(code) => code,
         Err(error) => complain(FAILED, &error),
     }
 }

@@ -67,6 +67,7 @@ mod tests {
             overdue_from: END,
         };
         View {
+            held_back: None,
             role: Role::Leader(claim),
             holder: None,
         }
@@ -80,6 +81,7 @@ mod tests {
             advertise: None,
         });
         View {
+            held_back: None,
             role: Role::Follower,
             holder,
         }

@@ -11,8 +11,9 @@ use std::str::FromStr;
 use std::sync::Mutex;
 use std::time::Duration;
 use tempfile::TempDir;
-use tenure::application::{Application, Children, Deadline, End, Exec};
+use tenure::application::{Application, Children, End, Exec};
 use tenure::clock;
+use tenure::election::Deadline;
 use tenure::election::Time;
 
 /// How long the application may take to stop on an order.

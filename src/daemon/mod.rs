@@ -3,10 +3,12 @@
 //! Two threads do the work. The elections have one to themselves, so that no flood of requests delays a
 //! keepalive; HTTP and signals have the other, which is the one that called [`run`].
 
+mod application;
+
 use crate::clock::{self, Alarms};
 use crate::config::{Config, StoreConfig};
-use crate::driver::Driver;
-use crate::election::{Candidate, Election, Timing};
+use crate::driver::{Attendant, Driver};
+use crate::election::{Candidate, Election, Event, Hold, Policy, Timing};
 use crate::http::{self, Context, Surface};
 use crate::logging::Log;
 use crate::metrics::{Metrics, Recorder};
@@ -16,6 +18,8 @@ use crate::status_file::StatusFiles;
 use crate::store::etcd::EtcdStore;
 use crate::store::file::FileStore;
 use crate::store::{Session, random};
+use application::{ForApplication, supervision};
+use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,21 +59,27 @@ pub enum RunError {
 /// So many commands may wait for a driver, which takes each at once.
 const WAITING_COMMANDS: usize = 16;
 
-/// Runs the sidecar until a signal ends it. `reload` reads the config anew on SIGHUP.
+/// Runs the sidecar until a signal ends it. `reload` reads the config anew on SIGHUP. Where there is a command, it runs
+/// while this candidate leads, and its exit code is returned where it ended the sidecar, or ended with it; 0 otherwise.
 ///
 /// # Errors
 /// Where it can't start, or can't go on.
 pub fn run(
     config: &Config,
     log: &Log,
+    command: Option<Vec<OsString>>,
     reload: impl Fn() -> Option<Config>,
-) -> Result<(), RunError> {
+) -> Result<u8, RunError> {
     runtime("http")?.block_on(async {
         let mut signals = system("listening to signals", Signals::listen())?;
         let api = listen("http.api", config.http.api)?;
         let probes = listen("http.probes", config.http.probes)?;
 
-        let (board, elections) = Elections::new(config)?;
+        let policy = Policy {
+            application: supervision(config, command.is_some()),
+            ..config.policy
+        };
+        let (board, elections) = Elections::new(config, policy)?;
         let metrics = Arc::clone(&elections.metrics);
         let context = Context::new(board.clone(), metrics, config.readiness, VERSION);
         tracing::info!(
@@ -82,6 +92,8 @@ pub fn run(
             "started"
         );
 
+        let mut for_application =
+            ForApplication::start(config, &board, command, address(&api)?)?;
         let status_files = status_files(config, &board)?;
         let store = elections.store.clone();
         let (stop_http, stopped) = watch::channel(false);
@@ -93,15 +105,21 @@ pub fn run(
             stopped.clone(),
         ));
         listeners.spawn(http::serve(probes, Surface::Probes, context, stopped));
-        let mut ended = elections.start()?;
+        let attendants = std::mem::take(&mut for_application.attendants);
+        let mut ended = elections.start(attendants)?;
 
         // What was started last ends first: the elections, then the files and HTTP, which tell of them to the end.
         let result = loop {
             tokio::select! {
                 biased;
-                _ = &mut ended => break Err(RunError::ElectionsEnded),
+                _ = &mut ended => break if for_application.has_ended() {
+                    Ok(())
+                } else {
+                    Err(RunError::ElectionsEnded)
+                },
                 caught = signals.next() => match caught {
                     Caught::Reload => {
+                        for_application.reload();
                         store.reread_credentials();
                         if let Some(config) = reload() {
                             log.set_level(config.log.level);
@@ -110,6 +128,7 @@ pub fn run(
                     }
                     Caught::End => {
                         tracing::info!("stopping; a second signal leaves at once, without releasing");
+                        for_application.shut_down();
                         for election in &board.elections {
                             // Closed where the driver has ended.
                             let _ = election.commands.send(Command::Shutdown).await;
@@ -119,17 +138,19 @@ pub fn run(
                 },
             }
         };
+        let code = for_application.finish().await;
         status_files.finish().await;
         let _ = stop_http.send(true);
         listeners.join_all().await;
         tracing::info!("stopped");
-        result
+        result.map(|()| code)
     })
 }
 
 /// The elections of this sidecar, before they are started.
 struct Elections {
     config: Config,
+    policy: Policy,
     store: OpenStore,
     metrics: Arc<Metrics>,
     members: Vec<Member>,
@@ -149,7 +170,7 @@ enum OpenStore {
 }
 
 impl Elections {
-    fn new(config: &Config) -> Result<(Board, Self), RunError> {
+    fn new(config: &Config, policy: Policy) -> Result<(Board, Self), RunError> {
         let connected = Arc::new(AtomicBool::new(false));
         let store = OpenStore::open(config, Arc::clone(&connected))?;
         let mut receivers = Vec::new();
@@ -185,6 +206,7 @@ impl Elections {
             .collect();
         let elections = Elections {
             config: config.clone(),
+            policy,
             store,
             metrics,
             members,
@@ -193,12 +215,15 @@ impl Elections {
     }
 
     /// Starts the elections' thread. The receiver hears when all have stopped.
-    fn start(self) -> Result<oneshot::Receiver<()>, RunError> {
+    fn start(
+        self,
+        attendants: Vec<Option<Box<dyn Attendant>>>,
+    ) -> Result<oneshot::Receiver<()>, RunError> {
         let (ended, hear) = oneshot::channel();
         let runtime = runtime("elections")?;
         let thread = thread::Builder::new().name("elections".to_owned());
         let started = thread.spawn(move || {
-            if let Err(error) = runtime.block_on(self.drive()) {
+            if let Err(error) = runtime.block_on(self.drive(attendants)) {
                 tracing::error!(%error, "elections failed");
                 return;
             }
@@ -207,24 +232,27 @@ impl Elections {
         system("starting a thread", started).map(|_| hear)
     }
 
-    async fn drive(self) -> Result<(), RunError> {
+    async fn drive(self, attendants: Vec<Option<Box<dyn Attendant>>>) -> Result<(), RunError> {
         let Config {
-            timing,
-            policy,
-            candidate,
-            ..
+            timing, candidate, ..
         } = &self.config;
         let alarms = system("making a timer", Alarms::start())?;
         let names = self.config.elections.iter().map(String::as_str);
         let sessions = self.store.sessions(names, candidate, timing, &alarms);
         let mut drivers = JoinSet::new();
-        for (member, session) in self.members.into_iter().zip(sessions) {
+        let members = self.members.into_iter().zip(sessions).zip(attendants);
+        for ((member, session), attendant) in members {
+            let mut election = Election::new(*timing, self.policy, random());
+            if self.config.health.is_some() {
+                // Until it has been found healthy, nobody knows.
+                election.step(clock::now(), Event::Hold(Hold::Unhealthy));
+            }
             let driver = Driver::new(
-                Election::new(*timing, *policy, random()),
+                election,
                 session,
                 member.status,
                 member.recorder,
-                None,
+                attendant,
                 member.commands,
             );
             drivers.spawn(driver.run(alarms.alarm()));
