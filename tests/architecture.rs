@@ -94,7 +94,7 @@ fn the_core_is_pure() {
 }
 
 /// Each module, and those that it may use. The arrows never turn back.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("election", &[]),
     ("clock", &["election"]),
     ("application", &["clock", "election"]),
@@ -111,13 +111,23 @@ const ARROWS: [(&str, &[&str]); 13] = [
         "http",
         &["metrics", "status", "config", "clock", "election"],
     ),
+    ("call", &["application", "config"]),
+    (
+        "hooks",
+        &["call", "config", "driver", "status", "clock", "election"],
+    ),
+    ("health", &["call", "config", "status"]),
     ("logging", &["config"]),
     ("shutdown", &[]),
     ("client", &["status", "clock"]),
     (
         "daemon",
         &[
+            "application",
+            "call",
             "config",
+            "health",
+            "hooks",
             "http",
             "metrics",
             "status",

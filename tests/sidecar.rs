@@ -4,12 +4,16 @@
 
 mod support;
 
+#[path = "sidecar/application.rs"]
+mod application;
 #[path = "sidecar/cli.rs"]
 mod cli;
 #[path = "sidecar/config.rs"]
 mod config;
 #[path = "sidecar/elections.rs"]
 mod elections;
+#[path = "sidecar/exec.rs"]
+mod exec;
 #[path = "sidecar/file.rs"]
 mod file;
 #[path = "sidecar/foreign.rs"]

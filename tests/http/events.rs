@@ -89,6 +89,7 @@ fn a_leadership_that_is_over_before_it_could_be_told_is_not_told() {
 #[test]
 fn the_end_of_a_leadership_that_was_told_is_told_first_however_it_ends_and_whatever_was_missed() {
     let stepping_down = View {
+        held_back: None,
         role: Role::SteppingDown,
         holder: None,
     };

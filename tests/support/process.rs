@@ -46,6 +46,10 @@ impl Process {
         }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, if the process still runs.
     pub fn signal(&mut self, signal: Signal) {
         // Until it has been waited for, its id is nobody else's.

@@ -46,8 +46,10 @@ pub struct Spec {
     id: String,
     elections: String,
     lease: (Duration, Duration, Duration),
+    takeover_delay: String,
     store: String,
     more: String,
+    command: Vec<String>,
 }
 
 impl Spec {
@@ -77,14 +79,25 @@ impl Spec {
             id: id.to_owned(),
             elections: format!("election: {ELECTION}"),
             lease: (TTL, RENEW_DEADLINE, RETRY_PERIOD),
+            takeover_delay: "0s".to_owned(),
             store,
             more: String::new(),
+            command: Vec::new(),
         }
     }
 
     pub fn lease(self, ttl: Duration, renew_deadline: Duration, retry_period: Duration) -> Spec {
         let lease = (ttl, renew_deadline, retry_period);
         Spec { lease, ..self }
+    }
+
+    /// It waits for so long before it takes over what was not handed over.
+    pub fn takeover_delay(self, delay: &str) -> Spec {
+        let takeover_delay = delay.to_owned();
+        Spec {
+            takeover_delay,
+            ..self
+        }
     }
 
     /// Several elections in one sidecar.
@@ -100,6 +113,15 @@ impl Spec {
         self
     }
 
+    /// It runs this command while it leads.
+    pub fn exec(self, command: &[&str]) -> Spec {
+        let command = command.iter().map(|&word| word.to_owned());
+        Spec {
+            command: command.collect(),
+            ..self
+        }
+    }
+
     /// The config, as YAML.
     pub fn yaml(&self, api: u16, probes: u16) -> String {
         let Spec {
@@ -107,6 +129,7 @@ impl Spec {
             elections,
             store,
             more,
+            takeover_delay,
             ..
         } = self;
         let [ttl, deadline, retry] =
@@ -114,7 +137,7 @@ impl Spec {
         format!(
             "{elections}\n\
              candidate: {{ id: {id:?}, advertise: \"http://{id}.test:8080\" }}\n\
-             lease: {{ ttl: {ttl}ms, renew_deadline: {deadline}ms, retry_period: {retry}ms }}\n\
+             lease: {{ ttl: {ttl}ms, renew_deadline: {deadline}ms, retry_period: {retry}ms, takeover_delay: {takeover_delay} }}\n\
              store: {{ {store} }}\n\
              http: {{ api: \"127.0.0.1:{api}\", probes: \"127.0.0.1:{probes}\" }}\n\
              {more}"
@@ -133,6 +156,7 @@ impl Spec {
             api,
             probes,
             config,
+            command: self.command.clone(),
             log: directory.path().join("log"),
             _directory: directory,
             process: None,
@@ -164,6 +188,7 @@ pub struct Sidecar {
     pub api: u16,
     pub probes: u16,
     pub config: PathBuf,
+    command: Vec<String>,
     log: PathBuf,
     process: Option<Process>,
     _directory: TempDir,
@@ -175,7 +200,15 @@ impl Sidecar {
     pub fn restart(&mut self) {
         self.process = None;
         let mut command = tenure();
-        command.arg("run").arg("--config").arg(&self.config);
+        let verb = if self.command.is_empty() {
+            "run"
+        } else {
+            "exec"
+        };
+        command.arg(verb).arg("--config").arg(&self.config);
+        if !self.command.is_empty() {
+            command.arg("--").args(&self.command);
+        }
         let name = format!("sidecar {}", self.id);
         let process = Process::start(&name, &mut command, &self.log, "cargo builds it");
         self.process = Some(process);
@@ -199,6 +232,10 @@ impl Sidecar {
 
     pub fn signal(&mut self, signal: Signal) {
         self.process.as_mut().unwrap().signal(signal);
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
     }
 
     pub fn is_running(&mut self) -> bool {
