@@ -6,6 +6,8 @@ mod support;
 #[path = "application/stage.rs"]
 mod stage;
 
+#[path = "application/children.rs"]
+mod children;
 #[path = "application/ends.rs"]
 mod ends;
 #[path = "application/faults.rs"]
@@ -18,4 +20,11 @@ mod surroundings;
 #[ignore = "the tests start it"]
 fn sidecar() {
     stage::sidecar();
+}
+
+/// Not a test either: a process of which all children are its own.
+#[test]
+#[ignore = "the tests start it"]
+fn parent() {
+    children::parent();
 }

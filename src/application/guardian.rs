@@ -17,6 +17,7 @@ use rustix::process::{
 };
 use signal_hook::low_level::pipe;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Read, Stdin, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -48,6 +49,8 @@ pub fn guard(args: &Guard) -> u8 {
 
 fn run(args: &Guard) -> io::Result<()> {
     let sidecar = io::stdin();
+    // Else it would be `exe`. Not the sidecar's name either, so that who kills that by name spares this.
+    let _ = fs::write("/proc/self/comm", "guardian");
     let signals = Signals::listen()?;
     set_child_subreaper(Some(getpid()))?;
     let Some((deadline, stdin)) = wait_for_start(&sidecar)? else {

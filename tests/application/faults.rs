@@ -2,7 +2,16 @@
 
 use crate::stage::{BOUND, STOP_TIMEOUT, Stage, far, is_alive, signal, state, wait_gone, within};
 use crate::support::{eventually, let_pass, ms};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    sendmsg, socketpair,
+};
 use rustix::process::Signal;
+use std::fs;
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::process::Command;
 use tenure::clock;
 
 /// An application with a family: a child in its group, and two that left it, one of them with a child.
@@ -41,7 +50,7 @@ fn all_of_it_is_gone_when_its_guardian_was_killed() {
     assert_eq!(stage.report(), "1 stopped 137");
     assert_all_gone(&stage);
     // And the next has a new one.
-    std::fs::remove_file(stage.directory.path().join("guardian")).unwrap();
+    fs::remove_file(stage.directory.path().join("guardian")).unwrap();
     stage.run(2, far());
     stage.note("guardian");
     stage.order("kill");
@@ -140,6 +149,47 @@ fn both_frozen_past_the_deadline_it_is_gone_before_anything_else() {
 }
 
 #[test]
+fn its_first_process_is_gone_with_the_guardian_where_no_sidecar_looks() {
+    let mut stage = family();
+    stage.run(1, far());
+    wait_for_family(&stage);
+    stage.process.signal(Signal::STOP);
+    signal(stage.pid("guardian"), Signal::KILL);
+    wait_gone(stage.pid("pid"));
+    stage.process.signal(Signal::CONT);
+    assert_eq!(stage.report(), "1 stopped 137");
+    assert_all_gone(&stage);
+}
+
+/// The guardian is slow to start, so the deadline is there before the guardian is.
+#[test]
+fn a_guardian_starts_nothing_when_the_time_has_passed() {
+    let kind = SocketType::SEQPACKET;
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();
+    // The message to begin, with the application's input; at the origin of time, all was over.
+    let mut begin = [0; 17];
+    begin[0] = b'b';
+    let stdin = fs::File::open("/dev/null").unwrap();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let files = [stdin.as_fd()];
+    control.push(SendAncillaryMessage::ScmRights(&files));
+    let flags = SendFlags::empty();
+    sendmsg(&ours, &[IoSlice::new(&begin)], &mut control, flags).unwrap();
+
+    let mut guardian = Command::new(env!("CARGO_BIN_EXE_tenure"));
+    guardian.args(["guard", "--stop-timeout=1s", "--", "echo", "ran"]);
+    let output = guardian.stdin(theirs).output().unwrap();
+    assert!(
+        output.status.success() && output.stdout.is_empty(),
+        "{output:?}"
+    );
+    let mut last = [0; 17];
+    rustix::io::read(&ours, &mut last).unwrap();
+    assert_eq!(last[0], b'N');
+}
+
+#[test]
 fn signals_do_not_end_the_guardian() {
     let mut stage = family();
     stage.run(1, far());
@@ -176,7 +226,7 @@ fn orphans_are_waited_for_by_the_guardian_and_the_guardian_by_the_sidecar() {
     stage.run(1, far());
     let (guardian, orphan) = (stage.pid("guardian"), stage.pid("orphan"));
     stage.note("pid");
-    std::fs::write(stage.directory.path().join("end"), "").unwrap();
+    fs::write(stage.directory.path().join("end"), "").unwrap();
     for gone in [orphan, guardian] {
         eventually("nothing to be left of it", BOUND, || {
             state(gone).is_none().then_some(())
