@@ -89,6 +89,7 @@ struct Sums {
     lasted: f64,
     leaderships: usize,
     faults: usize,
+    guarded: usize,
 }
 
 impl Sums {
@@ -98,6 +99,7 @@ impl Sums {
             lasted: self.lasted + other.lasted,
             leaderships: self.leaderships + other.leaderships,
             faults: self.faults + other.faults,
+            guarded: self.guarded + other.guarded,
         }
     }
 }
@@ -111,6 +113,7 @@ fn run_all(seeds: impl Iterator<Item = u64>) -> Sums {
             lasted: outcome.lasted.as_secs_f64(),
             leaderships: outcome.leaderships,
             faults: outcome.faults,
+            guarded: outcome.guarded,
         }
     });
     outcomes.fold(Sums::default(), Sums::and)
@@ -125,6 +128,7 @@ fn many_seeds_find_nothing_wrong_and_mostly_a_leader() {
         lasted,
         leaderships,
         faults,
+        guarded,
     } = thread::scope(|scope| {
         let each = |first| scope.spawn(move || run_all((first..seeds).step_by(threads)));
         let running: Vec<_> = (0..threads as u64).map(each).collect();
@@ -137,6 +141,10 @@ fn many_seeds_find_nothing_wrong_and_mostly_a_leader() {
         share * 100.0
     );
     assert!(share > 0.7, "a leader only {share:.3} of the time");
+    assert!(
+        guarded as u64 >= 100 * seeds,
+        "applications were seen running only {guarded} times"
+    );
     assert!(faults as u64 >= 30 * seeds, "only {faults} faults");
     assert!(
         leaderships as u64 >= 8 * seeds,
