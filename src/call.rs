@@ -17,6 +17,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 /// Why a call did not succeed.
@@ -105,8 +106,13 @@ impl Caller {
         let failed =
             |error: io::Error| CallError::Failed(format!("{program:?} can't be started: {error}"));
         let unsupported = || failed(io::ErrorKind::Unsupported.into());
-        let children = self.0.as_ref().ok_or_else(unsupported)?;
-        let mut running = Running(children.spawn(&mut command).map_err(failed)?);
+        let children = self.0.clone().ok_or_else(unsupported)?;
+        // To start one takes as long as its file system does. One that starts too late is ended at once.
+        let starting = spawn_blocking(move || children.spawn(&mut command).map(Running));
+        let started = starting
+            .await
+            .map_err(|error| failed(io::Error::other(error)))?;
+        let mut running = started.map_err(failed)?;
         if let Some(mut stdin) = running.0.stdin.take() {
             // It need not read it; more than the pipe holds, it does not get.
             let _ = ioctl_fionbio(&stdin, true).map_err(io::Error::from);

@@ -155,10 +155,21 @@ impl Driver {
             Command::Healthy(true) => self.take_in(Event::Lift(Hold::Unhealthy)),
             Command::Healthy(false) => self.take_in(Event::Hold(Hold::Unhealthy)),
             Command::Application(news) => self.take_in(match news {
-                Application::Stopped(token) => Event::ApplicationStopped(token),
+                Application::Stopped { token, in_order } => {
+                    Event::ApplicationStopped { token, in_order }
+                }
+                Application::Ending(token) => Event::ApplicationEnding(token),
                 Application::NotStopped(token) => Event::ApplicationNotStopped(token),
-                Application::Ended { token, leave } => Event::ApplicationEnded { token, leave },
-                Application::SaysItStopped => Event::ApplicationSaysItStopped,
+                Application::Ended {
+                    token,
+                    leave,
+                    in_order,
+                } => Event::ApplicationEnded {
+                    token,
+                    leave,
+                    in_order,
+                },
+                Application::Gone => Event::ApplicationGone,
             }),
             Command::Ping(reply) => {
                 let _ = reply.send(());

@@ -60,18 +60,21 @@ pub async fn watch(
     mut shutting_down: watch::Receiver<bool>,
 ) {
     let mut verdict = Verdict::unknown();
-    let mut is_settled = false;
+    let (mut is_settled, mut refusals) = (false, None);
     let grace = sleep(config.startup_grace);
     tokio::pin!(grace);
     loop {
         let asked = caller.ask(&config.check, config.timeout).await;
         let is_ending = *shutting_down.borrow();
-        if is_ending && is_gone(&asked) {
+        // What was never there is not gone.
+        refusals = match (&asked, refusals) {
+            (Err(CallError::Refused(_)), Some(before)) => Some(before + 1),
+            (Ok(()), _) | (Err(_), Some(_)) => Some(0),
+            (Err(_), None) => None,
+        };
+        if is_ending && refusals >= Some(config.failure_threshold) {
             tracing::info!("the application is gone");
-            return tell(&elections, &|| {
-                Command::Application(Application::SaysItStopped)
-            })
-            .await;
+            tell(&elections, &|| Command::Application(Application::Gone)).await;
         }
         if let Some(is_healthy) = verdict.hear(asked.is_ok(), &config) {
             is_settled = true;
@@ -97,11 +100,6 @@ pub async fn watch(
             }
         }
     }
-}
-
-/// Whether an answer says that there is no application any more.
-fn is_gone(asked: &Result<(), CallError>) -> bool {
-    matches!(asked, Err(CallError::Refused(_) | CallError::Ended(_)))
 }
 
 async fn tell(elections: &[ElectionHandle], command: &(dyn Fn() -> Command + Sync)) {

@@ -141,7 +141,10 @@ impl Hooks {
         let message = self.message("step_down", &snapshot, Some(token));
         let told = self.caller.tell(hook, message, self.config.timeout).await;
         let news = match told {
-            Ok(()) => Application::Stopped(token),
+            Ok(()) => Application::Stopped {
+                token,
+                in_order: true,
+            },
             Err(error) => {
                 let election = self.election.status.name();
                 tracing::error!(election, %error, "on_step_down failed: the lease is not released, and runs out");

@@ -10,7 +10,6 @@
 use crate::clock;
 use crate::election::{Role, Time};
 use crate::status::{Answer, Change, ElectionStatus, Snapshot, rfc3339};
-use rustix::process::getpid;
 use serde::Serialize;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -103,7 +102,8 @@ struct Writer {
 impl Writer {
     fn new(status: Arc<ElectionStatus>, path: PathBuf, number: usize, boot_id: Arc<str>) -> Self {
         // Not made of the file's own name, which may be as long as names can be.
-        let name = format!(".tenure-{}-{number}", getpid().as_raw_pid());
+        // Nor of this process's id: that of sidecars in several containers may be the same.
+        let name = format!(".tenure-{:016x}-{number}", fastrand::u64(..));
         Writer {
             changes: status.subscribe(),
             status,

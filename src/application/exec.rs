@@ -45,13 +45,16 @@ pub struct Report {
     /// The leadership for which it ran, or was to run. `None` answers an order to stop that came while nothing
     /// ran nor was to.
     pub token: Option<u64>,
-    /// How it ended. In each case it is gone, with all its descendants.
+    /// How it ended. In each case but one it is gone, with all its descendants.
     pub end: End,
 }
 
 /// How the application ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
+    /// Not yet, but it will: its time is over, or it has ended by itself and something is left of it. One of the others
+    /// follows.
+    Near,
     /// It was stopped: it was ordered to, or its time was over, or its guardian was lost. With its exit code,
     /// where it had been started; 128 + N for a signal.
     Stopped(Option<u8>),
@@ -170,10 +173,15 @@ impl Shared {
         orders.stop_current(is_at_once);
         let next = orders.next.take();
         if next.is_some() || orders.current.is_none() {
-            orders.owed.get_or_insert(Report {
-                token: next.map(|(token, _)| token),
+            let token = next.map(|(token, _)| token);
+            let owed = Report {
+                token,
                 end: End::Stopped(None),
-            });
+            };
+            // Of two, the one that is of a leadership.
+            if orders.owed.as_ref().is_none_or(|owed| owed.token.is_none()) {
+                orders.owed = Some(owed);
+            }
         }
         self.wake();
     }
@@ -241,7 +249,7 @@ impl Supervisor {
             match self.next() {
                 Next::Run(Run { token, sockets }) => {
                     let end = self
-                        .lead(token, sockets)
+                        .lead(token, sockets, &report)
                         .unwrap_or_else(|error| End::Failed(error.to_string()));
                     self.shared.orders().current = None;
                     tracing::debug!(token, ?end, "application ended");
@@ -300,7 +308,12 @@ impl Supervisor {
     }
 
     /// Runs the application, until nothing of it is left.
-    fn lead(&self, token: u64, (ours, theirs): (Arc<OwnedFd>, OwnedFd)) -> io::Result<End> {
+    fn lead(
+        &self,
+        token: u64,
+        (ours, theirs): (Arc<OwnedFd>, OwnedFd),
+        report: &impl Fn(Report),
+    ) -> io::Result<End> {
         let guardian = self.children.spawn(&mut self.guardian(token, theirs))?;
         let mut has_started = false;
         loop {
@@ -312,6 +325,10 @@ impl Supervisor {
                         tracing::info!(token, pid, "application started");
                         has_started = true;
                     }
+                    Received::Message(Message::Ending, _) => report(Report {
+                        token: Some(token),
+                        end: End::Near,
+                    }),
                     Received::Message(last, _) => return Ok(end(last)),
                     Received::Nothing => break None,
                     Received::End => break Some("it is gone"),

@@ -134,6 +134,8 @@ impl Guardian {
             if let Some(status) = ended(application)? {
                 let code = code(&status);
                 let is_over = self.term.is_over(now);
+                // What it has left may take its time, or may not be ours to kill.
+                self.tell(Message::Ending);
                 self.clear(application)?;
                 return Ok(match is_over {
                     true => Message::Stopped(code),
@@ -148,6 +150,8 @@ impl Guardian {
                 Due::Stop => {
                     self.signal(Signal::TERM);
                     self.signal(Signal::CONT);
+                    // A later deadline may be on its way: the sidecar is not to go on leading.
+                    self.tell(Message::Ending);
                 }
                 Due::Kill => self.signal(Signal::KILL),
             }

@@ -27,6 +27,8 @@ pub(super) enum Message {
 
     /// The guardian's: it has started, with this process id.
     Started(i32),
+    /// It has been told to stop because its time is over, or has ended by itself; something of it may be left.
+    Ending,
     /// It has ended by itself, and nothing of it is left.
     Exited(u8),
     /// It was stopped, and nothing of it is left.
@@ -108,6 +110,7 @@ fn encode(message: Message) -> [u8; SIZE] {
         Message::Stop { is_at_once } => (b's', u64::from(is_at_once), 0),
         Message::Signal(number) => (b'k', number as u64, 0),
         Message::Started(pid) => (b'S', pid as u64, 0),
+        Message::Ending => (b'G', 0, 0),
         Message::Exited(code) => (b'X', u64::from(code), 0),
         Message::Stopped(code) => (b'T', u64::from(code), 0),
         Message::NotStarted => (b'N', 0, 0),

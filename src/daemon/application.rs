@@ -34,6 +34,9 @@ struct Ending {
     code: AtomicU8,
 }
 
+/// The exit code of what SIGKILL has ended.
+const KILLED: u8 = 128 + 9;
+
 /// Where a command could not even be started.
 const NOT_STARTED: u8 = 1;
 
@@ -144,9 +147,13 @@ impl ForApplication {
         Ok(exec)
     }
 
-    /// This process is to end.
-    pub(super) fn shut_down(&self) {
+    /// The elections have been told that this process is to end.
+    pub(super) fn look_for_its_end(&self) {
         self.shutting_down.send_replace(true);
+    }
+
+    /// This process is to end: a command ends with it.
+    pub(super) fn shut_down(&self) {
         if let Some(ending) = &self.ending {
             ending.is_shutting_down.store(true, Ordering::Relaxed);
         }
@@ -178,12 +185,15 @@ impl Ending {
     fn hear(&self, report: Report, leaves: bool) -> Option<News> {
         let token = report.token?;
         match report.end {
+            End::Near => Some(News::Ending(token)),
             End::Stopped(code) => {
                 tracing::info!(token, code, "the command was stopped");
                 if self.is_shutting_down.load(Ordering::Relaxed) {
                     self.code.store(code.unwrap_or(0), Ordering::Relaxed);
                 }
-                Some(News::Stopped(token))
+                // What was killed has left its work where it was.
+                let in_order = code != Some(KILLED);
+                Some(News::Stopped { token, in_order })
             }
             End::Exited(code) => {
                 tracing::info!(token, code, "the command ended");
@@ -206,6 +216,7 @@ impl Ending {
         News::Ended {
             token,
             leave: leaves,
+            in_order: code == 0,
         }
     }
 }

@@ -70,7 +70,8 @@ pub fn run(
     command: Option<Vec<OsString>>,
     reload: impl Fn() -> Option<Config>,
 ) -> Result<u8, RunError> {
-    runtime("http")?.block_on(async {
+    let runtime = runtime("http")?;
+    let result = runtime.block_on(async {
         let mut signals = system("listening to signals", Signals::listen())?;
         let api = listen("http.api", config.http.api)?;
         let probes = listen("http.probes", config.http.probes)?;
@@ -133,6 +134,7 @@ pub fn run(
                             // Closed where the driver has ended.
                             let _ = election.commands.send(Command::Shutdown).await;
                         }
+                        for_application.look_for_its_end();
                         break (&mut ended).await.map_err(|_| RunError::ElectionsEnded);
                     }
                 },
@@ -144,7 +146,10 @@ pub fn run(
         listeners.join_all().await;
         tracing::info!("stopped");
         result.map(|()| code)
-    })
+    });
+    // A name that is still being looked up keeps nobody.
+    runtime.shutdown_background();
+    result
 }
 
 /// The elections of this sidecar, before they are started.

@@ -57,7 +57,12 @@ pub enum Event {
     ApplicationSaysItStopped,
     /// The application was seen to stop; the answer to [`Action::StopApplication`]. The token is that of the
     /// leadership that it stopped for.
-    ApplicationStopped(Token),
+    ApplicationStopped {
+        /// Which leadership.
+        token: Token,
+        /// Whether it ended in its own way: what is killed may have work under way.
+        in_order: bool,
+    },
     /// The application could not be told to stop, or would not; the other answer.
     ApplicationNotStopped(Token),
     /// The application ended by itself.
@@ -66,7 +71,13 @@ pub enum Event {
         token: Token,
         /// Whether this candidate leaves with it.
         leave: bool,
+        /// Whether it ended well.
+        in_order: bool,
     },
+    /// The application of that leadership is about to end, or has and something of it is left.
+    ApplicationEnding(Token),
+    /// The application is gone, as far as can be told from outside: it need not be waited for, but promises are kept.
+    ApplicationGone,
     /// Give up everything, for good.
     Shutdown,
 }

@@ -3,7 +3,7 @@
 use super::backoff::Backoff;
 use super::held::Held;
 use super::policy::Holds;
-use super::state::{Intent, State, Stopping, Verify};
+use super::state::{End, Intent, State, Stopping, Verify};
 use super::{
     Action, Application, Event, Hold, Holder, Lease, LeaseId, Observation, Policy, Reason, Role,
     RoleName, ShutdownWait, Standing, Time, Timing, Token, Transition, View,
@@ -80,14 +80,11 @@ impl Election {
                 held,
                 release_at,
                 stopping,
-            } => {
-                let keepalive = held.next_keepalive();
-                match (stopping, self.policy.application) {
-                    (Stopping::Over, _) => earliest(self.next_of(held), *release_at),
-                    (_, Application::Supervised(_)) => keepalive,
-                    _ => earliest(keepalive, Some(held.gone_by())),
-                }
-            }
+                ..
+            } => match stopping {
+                Stopping::Over { .. } => earliest(self.next_of(held), *release_at),
+                stopping => earliest(held.next_keepalive(), self.end_of_waiting(held, *stopping)),
+            },
             State::Releasing {
                 gone_by, retry_at, ..
             } => {
@@ -104,13 +101,14 @@ impl Election {
                 held,
                 release_at,
                 stopping,
+                ..
             } => match stopping {
-                Stopping::Over => *release_at,
+                Stopping::Over { .. } => *release_at,
                 Stopping::Awaited { by } => release_at.map(|at| at.max(*by)),
                 Stopping::Failed => Some(held.gone_by()),
             },
             State::Releasing {
-                stepping_down: true,
+                end: End::Abrupt | End::InOrder,
                 ..
             } => Some(now),
             _ => None,
@@ -151,17 +149,48 @@ impl Election {
         let Some(held) = self.state.held() else {
             return;
         };
-        if !self.state.is_application_running() {
+        let State::SteppingDown {
+            stopping: stopping @ (Stopping::Awaited { .. } | Stopping::Failed),
+            ..
+        } = self.state
+        else {
             if held.valid_until(&self.timing) <= now {
                 self.seen = None;
                 self.lose(now, Reason::Deadline);
             }
-        } else if held.gone_by() <= now
-            && !matches!(self.policy.application, Application::Supervised(_))
+            return;
+        };
+        if self
+            .end_of_waiting(held, stopping)
+            .is_some_and(|end| end <= now)
         {
+            self.stop_waiting(stopping);
+        }
+    }
+
+    /// For how long an application is waited for that has been told to stop.
+    fn end_of_waiting(&self, held: &Held, stopping: Stopping) -> Option<Time> {
+        match (self.policy.application, stopping) {
+            (Application::Supervised(_), Stopping::Awaited { by }) => {
+                Some(by + self.timing.retry_period())
+            }
+            (Application::Supervised(_), _) if self.intent != Intent::Stop => None,
+            _ => Some(held.gone_by()),
+        }
+    }
+
+    fn stop_waiting(&mut self, stopping: Stopping) {
+        match (self.policy.application, stopping) {
+            // It can't be killed: its lease is not renewed for ever. This candidate takes no other before it is gone.
+            (Application::Supervised(_), Stopping::Awaited { .. }) => self.leave_lease_to_run_out(),
+            (Application::Supervised(_), _) => self.stop(),
             // Whatever the application does, the lease has run out.
-            let (lease, gone_by) = (held.lease.id, held.gone_by());
-            self.release(lease, gone_by, false);
+            _ => {
+                if let Some(held) = self.state.held() {
+                    let (lease, gone_by) = (held.lease.id, held.gone_by());
+                    self.release(lease, gone_by, End::Lost);
+                }
+            }
         }
     }
 
@@ -180,7 +209,7 @@ impl Election {
             Event::Joined(lease) => self.joined(now, lease),
             Event::JoinFailed { lease, gone_by } => {
                 if self.state.is_joining(lease) {
-                    self.release(lease, gone_by, false);
+                    self.release(lease, gone_by, End::Lost);
                 }
             }
             Event::KeptAlive {
@@ -225,9 +254,7 @@ impl Election {
                 self.step_down(now, Reason::Resign);
             }
             // It was being waited for.
-            Event::Resign { .. } if self.waits_for_application() => {
-                self.application_says_it_stopped();
-            }
+            Event::Resign { .. } if self.waits_for_application() => self.application_gone(),
             Event::Resign { .. } => {}
             Event::Hold(hold) => {
                 self.holds.set(hold, true);
@@ -235,9 +262,18 @@ impl Election {
             }
             Event::Lift(hold) => self.holds.set(hold, false),
             Event::ApplicationSaysItStopped => self.application_says_it_stopped(),
-            Event::ApplicationStopped(token) => self.application_stopped(token),
+            Event::ApplicationGone if self.waits_for_application() => self.application_gone(),
+            Event::ApplicationGone => {}
+            Event::ApplicationStopped { token, in_order } => {
+                self.application_stopped(token, in_order);
+            }
+            Event::ApplicationEnding(token) => self.application_ending(now, token),
             Event::ApplicationNotStopped(token) => self.application_not_stopped(token),
-            Event::ApplicationEnded { token, leave } => self.application_ended(token, leave),
+            Event::ApplicationEnded {
+                token,
+                leave,
+                in_order,
+            } => self.application_ended(token, leave, in_order),
             Event::Shutdown => self.shutdown(now),
         }
     }
@@ -262,22 +298,24 @@ impl Election {
             State::SteppingDown {
                 held,
                 release_at: Some(at),
-                stopping: Stopping::Over,
+                stopping: Stopping::Over { in_order },
+                ..
             } if *at <= now => {
                 let (lease, gone_by) = (held.lease.id, held.gone_by());
-                self.release(lease, gone_by, true);
+                let end = if *in_order { End::InOrder } else { End::Abrupt };
+                self.release(lease, gone_by, end);
             }
             State::Releasing {
                 lease,
                 gone_by,
                 retry_at,
-                stepping_down,
+                end,
             } => {
                 if self.intent == Intent::Stop && *gone_by <= now {
                     self.stop();
                 } else if retry_at.is_some_and(|at| at <= now) {
                     *retry_at = None;
-                    let action = release_action(*lease, *stepping_down, &self.policy);
+                    let action = release_action(*lease, *end, &self.policy);
                     self.actions.push(action);
                 }
             }
@@ -336,7 +374,7 @@ impl Election {
         let held = Held::new(lease, &self.timing, &mut self.rng);
         let is_wanted = self.intent == Intent::Campaign && !self.is_held_back();
         if !is_wanted || held.valid_until(&self.timing) <= now {
-            return self.release(lease.id, held.gone_by(), false);
+            return self.release(lease.id, held.gone_by(), End::Lost);
         }
         self.state = State::Waiting {
             held,
@@ -396,6 +434,8 @@ impl Election {
             State::SteppingDown { .. } if self.policy.shutdown_wait == ShutdownWait::None => {
                 self.forget_promises();
             }
+            // There may be more to wait for than before.
+            State::SteppingDown { .. } => self.actions.push(Action::CollectPromises),
             State::Waiting { .. } => self.leave_queue(),
             _ => {}
         }
@@ -436,7 +476,8 @@ impl Election {
             self.state = State::SteppingDown {
                 held: held.clone(),
                 release_at: None,
-                stopping: Stopping::Over,
+                promises_end: Time::ORIGIN,
+                stopping: Stopping::Over { in_order: true },
             };
             self.actions.push(Action::CollectPromises);
             self.stop_application(now, false);
@@ -471,7 +512,13 @@ impl Election {
             }
             _ => kept,
         };
-        if let State::SteppingDown { release_at, .. } = &mut self.state {
+        if let State::SteppingDown {
+            release_at,
+            promises_end,
+            ..
+        } = &mut self.state
+        {
+            *promises_end = kept.min(wait);
             *release_at = Some(wait);
         }
     }
@@ -494,35 +541,66 @@ impl Election {
         if let State::SteppingDown { stopping, .. } = &mut self.state
             && !matches!(self.policy.application, Application::Supervised(_))
         {
-            *stopping = Stopping::Over;
+            *stopping = Stopping::Over { in_order: true };
         }
     }
 
-    fn application_stopped(&mut self, token: Token) {
+    /// It need not be waited for any longer; what it was promised is kept, and what it was told is awaited.
+    fn application_gone(&mut self) {
+        if let State::SteppingDown {
+            release_at: Some(release_at),
+            promises_end,
+            ..
+        } = &mut self.state
+        {
+            *release_at = (*promises_end).min(*release_at);
+        }
+    }
+
+    /// It leads no more, and what is left of the application is waited for.
+    fn application_ending(&mut self, now: Time, token: Token) {
+        if let State::Leading { held } = &self.state
+            && held.lease.token == token
+        {
+            self.intent = Intent::StayOut(self.timing.retry_period());
+            self.step_down(now, Reason::ApplicationEnded);
+        }
+    }
+
+    fn application_stopped(&mut self, token: Token, in_order: bool) {
         match &mut self.state {
             State::SteppingDown { held, stopping, .. } if held.lease.token == token => {
-                *stopping = Stopping::Over;
+                *stopping = Stopping::Over { in_order };
                 self.forget_promises();
             }
             // Its guardian was lost, or was early.
-            State::Leading { .. } => self.application_ended(token, false),
+            State::Leading { .. } => self.application_ended(token, false, in_order),
             _ => {}
         }
     }
 
     /// The lease is not released, and not renewed either.
     fn application_not_stopped(&mut self, token: Token) {
-        if let State::SteppingDown { stopping, held, .. } = &mut self.state
-            && let Stopping::Awaited { .. } = stopping
+        if let State::SteppingDown {
+            stopping: Stopping::Awaited { .. },
+            held,
+            ..
+        } = &self.state
             && held.lease.token == token
         {
+            self.leave_lease_to_run_out();
+        }
+    }
+
+    fn leave_lease_to_run_out(&mut self) {
+        if let State::SteppingDown { stopping, held, .. } = &mut self.state {
             *stopping = Stopping::Failed;
             held.stop_renewing();
         }
     }
 
     /// By itself: nothing is left that another leader would have to wait for.
-    fn application_ended(&mut self, token: Token, leave: bool) {
+    fn application_ended(&mut self, token: Token, leave: bool, in_order: bool) {
         if leave {
             self.intent = Intent::Stop;
         }
@@ -533,10 +611,11 @@ impl Election {
                 }
                 self.reason = Reason::ApplicationEnded;
                 let (lease, gone_by) = (held.lease.id, held.gone_by());
-                self.release(lease, gone_by, true);
+                let end = if in_order { End::InOrder } else { End::Abrupt };
+                self.release(lease, gone_by, end);
             }
             State::Waiting { .. } if leave => self.leave_queue(),
-            State::SteppingDown { .. } => self.application_stopped(token),
+            State::SteppingDown { .. } => self.application_stopped(token, in_order),
             _ => {}
         }
     }
@@ -567,7 +646,8 @@ impl Election {
                     held,
                     // A promise ends with the deadline; what is gone, keeps none.
                     release_at: Some(Time::ORIGIN),
-                    stopping: Stopping::Over,
+                    promises_end: Time::ORIGIN,
+                    stopping: Stopping::Over { in_order: true },
                 };
                 self.stop_application(now, is_gone);
             }
@@ -575,6 +655,7 @@ impl Election {
                 held,
                 release_at,
                 stopping: Stopping::Awaited { .. } | Stopping::Failed,
+                ..
             } => {
                 *release_at = Some(Time::ORIGIN);
                 if held.is_renewed() {
@@ -588,7 +669,7 @@ impl Election {
                 };
                 let (lease, gone_by) = (held.lease.id, held.gone_by());
                 self.reason = reason;
-                self.release(lease, gone_by, false);
+                self.release(lease, gone_by, End::Lost);
             }
         }
     }
@@ -596,19 +677,19 @@ impl Election {
     fn leave_queue(&mut self) {
         if let State::Waiting { held, .. } = &self.state {
             let (lease, gone_by) = (held.lease.id, held.gone_by());
-            self.release(lease, gone_by, false);
+            self.release(lease, gone_by, End::Lost);
         }
     }
 
-    fn release(&mut self, lease: LeaseId, gone_by: Time, stepping_down: bool) {
+    fn release(&mut self, lease: LeaseId, gone_by: Time, end: End) {
         self.unreleased = Backoff::default();
         self.state = State::Releasing {
             lease,
             gone_by,
             retry_at: None,
-            stepping_down,
+            end,
         };
-        let action = release_action(lease, stepping_down, &self.policy);
+        let action = release_action(lease, end, &self.policy);
         self.actions.push(action);
     }
 
@@ -637,7 +718,7 @@ impl Election {
             State::Leading { held } => Role::Leader(held.claim(&self.timing)),
             State::SteppingDown { .. }
             | State::Releasing {
-                stepping_down: true,
+                end: End::Abrupt | End::InOrder,
                 ..
             } => Role::SteppingDown,
             State::Stopped => Role::Stopped,
@@ -666,8 +747,8 @@ impl Election {
 }
 
 /// Whoever waits for something to be handed over in order is told that it was.
-fn release_action(lease: LeaseId, in_order: bool, policy: &Policy) -> Action {
-    if in_order && !policy.takeover_delay.is_zero() {
+fn release_action(lease: LeaseId, end: End, policy: &Policy) -> Action {
+    if end == End::InOrder && !policy.takeover_delay.is_zero() {
         Action::HandOver(lease)
     } else {
         Action::Release(lease)

@@ -46,6 +46,8 @@ pub(super) enum State {
         held: Held,
         /// Unknown until the promises are collected.
         release_at: Option<Time>,
+        /// When the last promise is over; the origin until they are collected.
+        promises_end: Time,
         stopping: Stopping,
     },
     Releasing {
@@ -54,8 +56,7 @@ pub(super) enum State {
         gone_by: Time,
         /// When to try again; none while a try is under way.
         retry_at: Option<Time>,
-        /// Whether this ends an orderly step-down.
-        stepping_down: bool,
+        end: End,
     },
     Stopped,
 }
@@ -76,11 +77,22 @@ pub(super) enum Verify {
     RetryAt(Time),
 }
 
+/// How a leadership, or a place that never led, ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was lost, or given up before it led.
+    Lost,
+    /// Stepped down from, but the application was killed, or ended with a failure.
+    Abrupt,
+    /// Stepped down from.
+    InOrder,
+}
+
 /// How far the application has come with stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stopping {
     /// Nobody knows, and nobody waits for it; or it has stopped.
-    Over,
+    Over { in_order: bool },
     /// It was told to, and has until then.
     Awaited { by: Time },
     /// It could not be told, or would not. The lease runs out instead.
@@ -119,16 +131,5 @@ impl State {
     /// The held lease, if it is this one: an answer about another comes too late to matter.
     pub(super) fn held_mut(&mut self, lease: LeaseId) -> Option<&mut Held> {
         self.any_held_mut().filter(|held| held.lease.id == lease)
-    }
-
-    /// Whether an application is still to be seen to stop.
-    pub(super) fn is_application_running(&self) -> bool {
-        matches!(
-            self,
-            State::SteppingDown {
-                stopping: Stopping::Awaited { .. } | Stopping::Failed,
-                ..
-            }
-        )
     }
 }

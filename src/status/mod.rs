@@ -209,7 +209,12 @@ pub struct ElectionHandle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Application {
     /// It was told to stop, or its time was over, and has. The token is that of the leadership it was for.
-    Stopped(Token),
+    Stopped {
+        /// Of the leadership it was for.
+        token: Token,
+        /// Whether it ended in its own way: what is killed may have work under way.
+        in_order: bool,
+    },
     /// It was told to stop, and has not, or could not be told.
     NotStopped(Token),
     /// It ended by itself.
@@ -218,9 +223,13 @@ pub enum Application {
         token: Token,
         /// Whether the candidate leaves with it.
         leave: bool,
+        /// Whether it ended well.
+        in_order: bool,
     },
+    /// It is about to end, or something of it is.
+    Ending(Token),
     /// It is gone, as far as can be told from outside.
-    SaysItStopped,
+    Gone,
 }
 
 /// What can be asked of a driver.

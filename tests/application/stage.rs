@@ -177,6 +177,8 @@ pub(crate) fn sidecar() {
             .token
             .map_or("-".to_owned(), |token| token.to_string());
         let end = match report.end {
+            // One of the others follows.
+            End::Near => return,
             End::Stopped(None) => "stopped -".to_owned(),
             End::Stopped(Some(code)) => format!("stopped {code}"),
             End::Exited(code) => format!("exited {code}"),

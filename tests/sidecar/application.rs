@@ -209,6 +209,38 @@ fn on_shutdown_an_application_container_is_waited_for_until_it_is_gone() {
 }
 
 #[test]
+fn on_shutdown_an_application_that_is_unhealthy_is_not_gone_and_promises_are_kept() {
+    let (etcd, directory) = (Etcd::started(), TempDir::new().unwrap());
+    let ok = directory.path().join("ok");
+    fs::write(&ok, "").unwrap();
+    let health = format!("[test, -e, {ok:?}]");
+    let mut first = Spec::on_etcd("a", &etcd)
+        .with(&format!(
+            "application: {{ health: {health}, interval: 20ms }}"
+        ))
+        .with("shutdown: { wait_for: application, timeout: 20s }")
+        .start_leading();
+    let second = queue_up(&Spec::on_etcd("b", &etcd), &etcd);
+    let asked_at = clock::now();
+    let promised = json(&first.ask("/leader").body)["valid_for_ms"]
+        .as_u64()
+        .unwrap();
+    first.term();
+    fs::remove_file(&ok).unwrap();
+    // By its own word that it is over, promises are kept all the same.
+    eventually("an answer", ROLE_BOUND, || {
+        (first.post("/resign").status == 202).then_some(())
+    });
+    second.wait_leading(ROLE_BOUND);
+    let waited = clock::now().since(asked_at);
+    assert!(
+        waited >= ms(promised),
+        "led {waited:?} after a promise of {promised} ms"
+    );
+    assert_eq!(first.wait_exit(EXIT_BOUND).code(), Some(0));
+}
+
+#[test]
 fn on_shutdown_an_application_may_say_that_it_has_stopped_and_is_not_waited_for_for_ever() {
     let etcd = Etcd::started();
     let spec = |timeout: &str| {

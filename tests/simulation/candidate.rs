@@ -234,7 +234,14 @@ impl Candidate {
         if self.application.is_none()
             && let Some(token) = self.awaits_end.take()
         {
-            self.take_in(now, Event::ApplicationStopped(token), network);
+            self.take_in(
+                now,
+                Event::ApplicationStopped {
+                    token,
+                    in_order: true,
+                },
+                network,
+            );
         }
     }
 

@@ -31,6 +31,21 @@ const KILL: Action = Action::StopApplication {
     at_once: true,
 };
 
+fn stopped(token: Token) -> Event {
+    Event::ApplicationStopped {
+        token,
+        in_order: true,
+    }
+}
+
+fn ended(token: Token, leave: bool) -> Event {
+    Event::ApplicationEnded {
+        token,
+        leave,
+        in_order: true,
+    }
+}
+
 fn kept_alive(sent_at: u64) -> Event {
     Event::KeptAlive {
         lease: own(),
@@ -84,7 +99,7 @@ fn at_the_deadline_the_application_is_stopped_and_nothing_released_before_it_is_
     c.on(6_100, Event::ApplicationSaysItStopped)
         .on(60_000, Event::Tick)
         .wants(&[]);
-    c.on(60_001, Event::ApplicationStopped(TOKEN))
+    c.on(60_001, stopped(TOKEN))
         .wants(&[Action::Release(own())]);
 }
 
@@ -109,8 +124,7 @@ fn a_gone_place_leaves_no_time_to_stop_in() {
         assert_eq!(c.role(), RoleName::SteppingDown);
         // There is nothing to renew any more.
         c.on(5_000, Event::Tick).wants(&[]);
-        c.on(5_001, Event::ApplicationStopped(TOKEN))
-            .wants(&[Action::Release(own())]);
+        c.on(5_001, stopped(TOKEN)).wants(&[Action::Release(own())]);
     }
 }
 
@@ -122,22 +136,15 @@ fn a_place_that_goes_while_the_application_stops_ends_its_time() {
     c.actions.clear();
     c.on(200, Event::LeaseGone(own())).wants(&[KILL]);
     c.on(201, sight(8, None, false)).wants(&[]);
-    c.on(202, Event::ApplicationStopped(TOKEN))
-        .wants(&[Action::Release(own())]);
+    c.on(202, stopped(TOKEN)).wants(&[Action::Release(own())]);
 }
 
 #[test]
 fn an_application_that_ends_by_itself_lets_another_lead_at_once() {
     for leave in [true, false] {
         let mut c = supervised();
-        c.on(
-            100,
-            Event::ApplicationEnded {
-                token: TOKEN,
-                leave,
-            },
-        )
-        .wants(&[Action::Release(own())]);
+        c.on(100, ended(TOKEN, leave))
+            .wants(&[Action::Release(own())]);
         c.on(101, Event::Released(own()));
         assert_eq!(c.election.is_stopped(), leave);
         // A program that ends at once does not make candidates lead in circles without a pause.
@@ -151,8 +158,7 @@ fn an_application_that_ends_by_itself_lets_another_lead_at_once() {
 #[test]
 fn an_application_that_was_lost_is_none_to_lead_for() {
     let mut c = supervised();
-    c.on(100, Event::ApplicationStopped(TOKEN))
-        .wants(&[Action::Release(own())]);
+    c.on(100, stopped(TOKEN)).wants(&[Action::Release(own())]);
     assert!(!c.leads(100));
 }
 
@@ -160,19 +166,136 @@ fn an_application_that_was_lost_is_none_to_lead_for() {
 fn news_of_an_application_of_another_leadership_mean_nothing() {
     let (token, leave) = (TOKEN - 1, false);
     let mut c = supervised();
-    c.on(100, Event::ApplicationStopped(token));
-    c.on(100, Event::ApplicationEnded { token, leave });
+    c.on(100, stopped(token));
+    c.on(100, ended(token, leave));
     assert!(c.leads(100));
     c.on(200, Event::Resign { cooldown: ms(0) })
         .on(200, Event::Promised(Time::ORIGIN));
     c.actions.clear();
-    c.on(300, Event::ApplicationStopped(token));
+    c.on(300, stopped(token));
     c.on(300, Event::ApplicationNotStopped(token)).wants(&[]);
     assert!(c.election.next_timeout().is_some());
 }
 
 #[test]
-fn to_resign_while_it_is_waited_for_says_that_it_has_stopped() {
+fn an_application_that_is_about_to_end_ends_leadership_at_once_and_its_end_the_lease() {
+    let mut c = supervised();
+    c.on(100, Event::ApplicationEnding(TOKEN))
+        .wants(&[Action::CollectPromises, STOP]);
+    assert!(!c.leads(100));
+    c.on(100, Event::Promised(at(5_000)));
+    c.on(200, ended(TOKEN, false))
+        .wants(&[Action::Release(own())]);
+    c.on(201, Event::Released(own()));
+    // And not in circles without a pause.
+    c.on(2_200, Event::Tick).wants(&[]);
+}
+
+#[test]
+fn for_one_that_can_t_be_killed_no_lease_is_kept_for_ever_and_none_is_taken_beside_it() {
+    let mut c = supervised();
+    c.on(100, Event::Resign { cooldown: ms(0) })
+        .on(100, Event::Promised(Time::ORIGIN));
+    c.actions.clear();
+    // Its time to stop, and a little more.
+    let overdue = 100 + STOPPING + 2_000;
+    c.on(2_000, Event::Tick).on(2_001, kept_alive(2_000));
+    c.on(4_000, Event::Tick).on(4_001, kept_alive(4_000));
+    c.actions.clear();
+    c.on(overdue, Event::Tick).wants(&[]);
+    assert_eq!(c.election.next_timeout(), None);
+    c.on(100_000, Event::Tick).wants(&[]);
+    c.on(100_001, stopped(TOKEN))
+        .wants(&[Action::Release(own())]);
+}
+
+#[test]
+fn one_that_can_t_be_killed_keeps_nobody_from_leaving_once_the_lease_has_run_out() {
+    let mut c = supervised();
+    c.on(100, Event::Shutdown)
+        .on(100, Event::Promised(Time::ORIGIN));
+    c.on(5_100, Event::Tick).on(9_999, Event::Tick);
+    assert!(!c.election.is_stopped());
+    assert_eq!(c.election.next_timeout(), Some(at(10_000)));
+    c.actions.clear();
+    c.on(10_000, Event::Tick).wants(&[]);
+    assert!(c.election.is_stopped());
+}
+
+#[test]
+fn an_application_that_is_gone_is_not_waited_for_and_its_promises_are_kept() {
+    let gone = [Event::ApplicationGone, Event::Resign { cooldown: ms(0) }];
+    for gone in gone {
+        let mut c = Candidate::leading_with(ShutdownWait::Application(ms(8_000)));
+        c.on(100, Event::Shutdown)
+            .on(100, Event::Promised(at(3_000)));
+        c.on(1_000, gone);
+        c.actions.clear();
+        // A promise is read a little later than it is given.
+        c.on(3_499, Event::Tick).wants(&[Action::KeepAlive(own())]);
+        c.on(3_500, Event::Tick).wants(&[Action::Release(own())]);
+    }
+}
+
+#[test]
+fn that_an_application_seems_gone_does_not_stand_in_for_its_answer() {
+    let mut c = Candidate::leading_by(Policy {
+        application: Application::Told(ms(STOPPING)),
+        shutdown_wait: ShutdownWait::Application(ms(5_000)),
+        ..Policy::default()
+    });
+    c.on(100, Event::Shutdown)
+        .on(100, Event::Promised(Time::ORIGIN))
+        .on(200, Event::ApplicationGone);
+    c.actions.clear();
+    c.on(300, Event::Tick).wants(&[]);
+    c.on(400, stopped(TOKEN)).wants(&[Action::Release(own())]);
+}
+
+#[test]
+fn to_be_seen_to_be_gone_means_nothing_but_on_shutdown() {
+    let mut c = Candidate::leading();
+    c.on(100, Event::ApplicationGone).wants(&[]);
+    assert!(c.leads(100));
+}
+
+#[test]
+fn a_shutdown_waits_as_configured_also_where_a_resignation_was_under_way() {
+    let mut c = Candidate::leading_with(ShutdownWait::For(ms(3_000)));
+    c.on(100, Event::Resign { cooldown: ms(0) })
+        .on(100, Event::Promised(at(1_000)));
+    c.actions.clear();
+    c.on(200, Event::Shutdown).wants(&[Action::CollectPromises]);
+    c.on(200, Event::Promised(at(1_000)));
+    c.on(1_500, Event::Tick).wants(&[]);
+    assert_eq!(c.election.release_at(at(1_500)), Some(at(3_200)));
+}
+
+#[test]
+fn what_was_killed_was_not_handed_over_in_order() {
+    let policy = Policy {
+        application: Application::Supervised(ms(STOPPING)),
+        takeover_delay: ms(1_500),
+        ..Policy::default()
+    };
+    for in_order in [true, false] {
+        let mut c = Candidate::leading_by(policy);
+        c.on(100, Event::Resign { cooldown: ms(0) })
+            .on(100, Event::Promised(Time::ORIGIN));
+        c.actions.clear();
+        let event = Event::ApplicationStopped {
+            token: TOKEN,
+            in_order,
+        };
+        c.on(200, event).wants(&[match in_order {
+            true => Action::HandOver(own()),
+            false => Action::Release(own()),
+        }]);
+    }
+}
+
+#[test]
+fn to_resign_while_it_is_waited_for_ends_the_waiting() {
     let mut c = Candidate::leading_with(ShutdownWait::Application(ms(5_000)));
     c.on(100, Event::Shutdown)
         .on(100, Event::Promised(Time::ORIGIN));
@@ -187,8 +310,7 @@ fn one_that_was_told_to_stop_and_has_is_waited_for_no_longer() {
     c.on(1_000, Event::Shutdown)
         .wants(&[Action::CollectPromises, STOP]);
     c.on(1_000, Event::Promised(at(5_000)));
-    c.on(1_500, Event::ApplicationStopped(TOKEN))
-        .wants(&[Action::Release(own())]);
+    c.on(1_500, stopped(TOKEN)).wants(&[Action::Release(own())]);
 }
 
 #[test]
@@ -198,8 +320,7 @@ fn without_a_promise_it_is_still_waited_for() {
         .on(1_000, Event::Promised(Time::ORIGIN));
     c.actions.clear();
     c.on(1_900, Event::Tick).wants(&[]);
-    c.on(1_901, Event::ApplicationStopped(TOKEN))
-        .wants(&[Action::Release(own())]);
+    c.on(1_901, stopped(TOKEN)).wants(&[Action::Release(own())]);
 }
 
 #[test]
