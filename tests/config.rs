@@ -1,5 +1,7 @@
 //! The config as people write it: what is accepted, what it means, and what is said of mistakes.
 
+#[path = "config/application.rs"]
+mod application;
 #[path = "config/mistakes.rs"]
 mod mistakes;
 
@@ -8,16 +10,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tenure::config::{
-    CallConfig, Config, ConfigError, EtcdConfig, ExecConfig, FileConfig, HealthConfig, HooksConfig,
-    LogConfig, LogFormat, OnExit, Readiness, StoreConfig, TlsConfig, report,
+    Config, ConfigError, EtcdConfig, ExecConfig, FileConfig, HooksConfig, LogConfig, LogFormat,
+    OnExit, Readiness, StoreConfig, TlsConfig, report,
 };
-use tenure::election::{Application, Candidate, Policy, ShutdownWait, Timing};
+use tenure::election::{Candidate, Policy, ShutdownWait, Timing};
 use tracing::Level;
 
 const MINIMAL: &str = "election: payments\nstore: { file: { directory: /d } }\n";
 
 /// Every key of the contract that holds a value.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 36] = [
     "election",
     "elections",
     "candidate.id",
@@ -25,6 +27,7 @@ const KEYS: [&str; 21] = [
     "lease.ttl",
     "lease.renew_deadline",
     "lease.retry_period",
+    "lease.takeover_delay",
     "store.etcd.endpoints",
     "store.etcd.prefix",
     "store.etcd.username",
@@ -37,6 +40,20 @@ const KEYS: [&str; 21] = [
     "http.api",
     "http.probes",
     "shutdown.wait_for",
+    "shutdown.timeout",
+    "exec.on_exit",
+    "exec.stop_timeout",
+    "hooks.on_elected",
+    "hooks.on_step_down",
+    "hooks.on_leader_changed",
+    "hooks.timeout",
+    "application.health",
+    "application.interval",
+    "application.timeout",
+    "application.failure_threshold",
+    "application.success_threshold",
+    "application.startup_grace",
+    "application.when_all_unhealthy",
     "readiness",
     "status_file",
 ];
@@ -44,8 +61,8 @@ const KEYS: [&str; 21] = [
 /// And of `log`.
 const LOG_KEYS: [&str; 2] = ["log.format", "log.level"];
 
-/// Those that have no default.
-const WITHOUT_DEFAULT: [&str; 11] = [
+/// Those that have no default, or none where another is left out that has none.
+const WITHOUT_DEFAULT: [&str; 22] = [
     "elections",
     "candidate.id",
     "candidate.advertise",
@@ -56,6 +73,17 @@ const WITHOUT_DEFAULT: [&str; 11] = [
     "store.etcd.tls.key_file",
     "store.etcd.tls.server_name",
     "store.file.directory",
+    "shutdown.timeout",
+    "hooks.on_elected",
+    "hooks.on_step_down",
+    "hooks.on_leader_changed",
+    "application.health",
+    "application.interval",
+    "application.timeout",
+    "application.failure_threshold",
+    "application.success_threshold",
+    "application.startup_grace",
+    "application.when_all_unhealthy",
     "status_file",
 ];
 
@@ -433,12 +461,28 @@ fn the_reference_names_every_key_there_is() {
         "election=e",
         "store.file=null",
         "store.etcd.endpoints=['https://a']",
+        "shutdown.wait_for=application",
     ];
     let everything = parse_set(&uncommented(&text), &overrides).unwrap();
     assert_eq!(
         everything.candidate.advertise.as_deref(),
         Some("http://10.0.0.3:8080")
     );
+    // What is shown there without being live is the default all the same.
+    let live = parse_set(
+        MINIMAL,
+        &[
+            "shutdown.wait_for=application",
+            "application.health=http://127.0.0.1:8080/healthz",
+        ],
+    );
+    let live = live.unwrap();
+    assert_eq!(everything.health, live.health);
+    assert_eq!(
+        everything.policy.keep_when_alone,
+        live.policy.keep_when_alone
+    );
+    assert_eq!(everything.policy.shutdown_wait, live.policy.shutdown_wait);
 }
 
 /// With the lines that only lack a comment sign's absence made live.

@@ -19,6 +19,10 @@ pub(super) enum Verb {
     /// Run the sidecar
     Run(ConfigArgs),
     /// Run the sidecar, and a command only while this candidate leads
+    ///
+    /// The command gets SIGTERM when leadership ends, and SIGKILL when exec.stop_timeout is over. Exits as the command
+    /// did: with its own status, with 128 + N where signal N ended it, and with 127 or 126 where it can't be found or
+    /// executed; else as `run`.
     Exec {
         #[command(flatten)]
         config: ConfigArgs,
@@ -61,14 +65,14 @@ pub(super) enum Verb {
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
         cooldown: Option<Duration>,
     },
-    /// Have the sidecar give up what it holds, and stay out of the election until resumed
+    /// Have the sidecar give up leadership, and stay out of the election until resumed or restarted
     Pause {
         #[command(flatten)]
         url: UrlArgs,
         #[command(flatten)]
         election: ElectionArgs,
     },
-    /// Have a paused sidecar campaign again
+    /// Let a paused sidecar campaign again
     Resume {
         #[command(flatten)]
         url: UrlArgs,

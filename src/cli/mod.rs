@@ -6,7 +6,7 @@ use crate::application::{self, Guard, Guarded};
 use crate::client::{self, ClientError, Resignation};
 use crate::config::{self, Config};
 use crate::daemon;
-use crate::election::{ShutdownWait, Time};
+use crate::election::Time;
 use crate::logging::Log;
 use crate::shutdown::Signals;
 use args::{Args, ConfigArgs, Verb};
@@ -89,7 +89,7 @@ fn run(verb: Verb) -> u8 {
 /// The sidecar, with a command that runs only while this candidate leads.
 fn exec(args: &ConfigArgs, command: Vec<OsString>) -> u8 {
     with_config(args, |config| {
-        if let Some(error) = unfit_for_exec(config) {
+        if let Some(error) = config.unfit_for_exec() {
             return complain(UNUSABLE, &error);
         }
         if let Some(Err(error)) = command.first().map(|program| application::find(program)) {
@@ -97,28 +97,6 @@ fn exec(args: &ConfigArgs, command: Vec<OsString>) -> u8 {
         }
         sidecar(args, config, Some(command))
     })
-}
-
-/// What `exec` can't do.
-fn unfit_for_exec(config: &Config) -> Option<&'static str> {
-    if config.elections.len() > 1 {
-        return Some(
-            "exec runs one command for one election; name one election, or run a sidecar for each",
-        );
-    }
-    if config.hooks.on_step_down.is_some() {
-        return Some("exec stops the command itself, with SIGTERM; leave hooks.on_step_down out");
-    }
-    if config.health.is_some() {
-        return Some(
-            "exec runs the command only while leading, so it can't be healthy before; leave application.health out, \
-             and have the command end where it can't go on",
-        );
-    }
-    if config.policy.shutdown_wait != ShutdownWait::Promise {
-        return Some("exec waits for the command's end; leave shutdown.wait_for out");
-    }
-    None
 }
 
 fn sidecar(args: &ConfigArgs, config: &Config, command: Option<Vec<OsString>>) -> u8 {

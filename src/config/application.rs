@@ -1,11 +1,11 @@
 //! The settings of what is done for the application, and asked of it.
 
-use super::build::{choice, duration_at, whole_millis};
-use super::duration::{self, format as short};
+use super::build::{at_most_a_day, choice, duration_at, whole_millis, zero_or_more};
+use super::duration::format as short;
 use super::error::ConfigError;
 use super::settings::Settings;
-use super::{CallConfig, ExecConfig, HealthConfig, HooksConfig, OnExit};
-use crate::election::Timing;
+use super::{CallConfig, Config, ExecConfig, HealthConfig, HooksConfig, OnExit};
+use crate::election::{ShutdownWait, Timing};
 use hyper::Uri;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(super) fn hooks(settings: &Settings<'_>, timing: &Timing) -> Result<HooksCon
     let key = "hooks.timeout";
     let timeout = match duration_at(settings, key)? {
         Some(timeout) if on_step_down.is_some() => fits(settings, key, timing, timeout)?,
-        Some(timeout) => timeout,
+        Some(timeout) => at_most_a_day(settings, key, timeout)?,
         // Without one to wait for, any will do.
         None if on_step_down.is_none() => timing.retry_period(),
         None => time_to_stop(timing),
@@ -53,7 +53,8 @@ pub(super) fn health(settings: &Settings<'_>) -> Result<Option<HealthConfig>, Co
     };
     let duration = |key: &str, default| {
         let key = format!("application.{key}");
-        duration_at(settings, &key).map(|duration| duration.unwrap_or(default))
+        let duration = duration_at(settings, &key)?.unwrap_or(default);
+        at_most_a_day(settings, &key, duration)
     };
     Ok(Some(HealthConfig {
         check,
@@ -88,6 +89,29 @@ pub(super) fn exec(settings: &Settings<'_>, timing: &Timing) -> Result<ExecConfi
     })
 }
 
+impl Config {
+    /// What `tenure exec` can't do with it, and the remedy.
+    pub fn unfit_for_exec(&self) -> Option<&'static str> {
+        let wait = self.policy.shutdown_wait;
+        if self.elections.len() > 1 {
+            Some(
+                "exec runs one command for one election; name one election, or run a sidecar for each",
+            )
+        } else if self.hooks.on_step_down.is_some() {
+            Some("exec stops the command itself, with SIGTERM; leave hooks.on_step_down out")
+        } else if self.health.is_some() {
+            Some(
+                "exec runs the command only while leading, so it can't be healthy before; leave application out, \
+                 and have the command end where it can't go on",
+            )
+        } else if wait != ShutdownWait::Promise {
+            Some("exec waits for the command's end; leave shutdown.wait_for out")
+        } else {
+            None
+        }
+    }
+}
+
 /// What the budget leaves for stopping the application.
 fn time_to_stop(timing: &Timing) -> Duration {
     let margin = timing.drift_margin();
@@ -105,24 +129,25 @@ fn fits(
     if deadline + timeout + margin <= ttl {
         return Ok(timeout);
     }
+    let here = match time_to_stop(timing) {
+        Duration::ZERO => String::new(),
+        most => format!("at most {} here, ", short(most)),
+    };
     let message = format!(
         "{} to stop the application + renew_deadline {} + {} for clock drift (ttl/20) exceeds ttl {}; \
-         use at most {} here, a shorter renew_deadline, or a longer ttl",
+         use {here}a shorter renew_deadline, or a longer ttl",
         short(timeout),
         short(deadline),
         short(margin),
         short(ttl),
-        short(time_to_stop(timing))
     );
     Err(settings.error(key, message))
 }
 
 fn startup_grace(settings: &Settings<'_>) -> Result<Duration, ConfigError> {
     let key = "application.startup_grace";
-    let parsed = settings.text(key).map(duration::parse_or_zero).transpose();
-    parsed
-        .map(|grace| grace.unwrap_or(DEFAULT_STARTUP_GRACE))
-        .map_err(|message| settings.error(key, message))
+    let grace = zero_or_more(settings, key)?.unwrap_or(DEFAULT_STARTUP_GRACE);
+    at_most_a_day(settings, key, grace)
 }
 
 fn count(settings: &Settings<'_>, key: &str, default: u32) -> Result<u32, ConfigError> {
@@ -141,48 +166,65 @@ fn count(settings: &Settings<'_>, key: &str, default: u32) -> Result<u32, Config
 /// A URL, or a program with its arguments. There is no shell to take a line apart.
 fn call(settings: &Settings<'_>, key: &str) -> Result<Option<CallConfig>, ConfigError> {
     if let Some(command) = settings.list(key) {
-        return match command.first() {
-            None => Err(settings.error(
-                key,
-                "is empty; name a program, e.g. [/usr/local/bin/promote]",
-            )),
-            Some(program) if program.is_empty() => {
-                Err(settings.error(&format!("{key}[0]"), "is empty; name a program"))
-            }
-            Some(_) => Ok(Some(CallConfig::Command(command.to_vec()))),
-        };
+        return program(settings, key, command).map(Some);
     }
     let Some(text) = super::build::text(settings, key)? else {
         return Ok(None);
     };
-    if !text.contains("://") {
-        if text.contains(' ') {
-            let items: Vec<&str> = text.split(' ').collect();
-            let message = format!(
-                "{text:?} is one word to us, no shell takes it apart; write [{}]",
-                items.join(", ")
-            );
-            return Err(settings.error(key, message));
-        }
-        return Ok(Some(CallConfig::Command(vec![text.to_owned()])));
+    if text.contains("://") {
+        let url = url(text).map_err(|message| settings.error(key, message))?;
+        return Ok(Some(CallConfig::Http(url)));
     }
-    let wrong = |what: &str| {
-        let message = format!("{text:?} {what}; write e.g. http://127.0.0.1:8080/elected");
-        settings.error(key, message)
+    if text.contains(' ') {
+        let items: Vec<&str> = text.split_ascii_whitespace().collect();
+        let message = format!(
+            "{text:?} is one word to us, no shell takes it apart; write [{}]",
+            items.join(", ")
+        );
+        return Err(settings.error(key, message));
+    }
+    Ok(Some(CallConfig::Command(vec![text.to_owned()])))
+}
+
+fn program(
+    settings: &Settings<'_>,
+    key: &str,
+    command: &[String],
+) -> Result<CallConfig, ConfigError> {
+    let Some(program) = command.first() else {
+        let message = "is empty; name a program, e.g. [/usr/local/bin/promote]";
+        return Err(settings.error(key, message));
     };
+    if program.is_empty() {
+        return Err(settings.error(&format!("{key}[0]"), "is empty; name a program"));
+    }
+    if let Some(index) = command.iter().position(|word| word.contains('\0')) {
+        let message = "has a NUL in it, which no program can be given; leave it out";
+        return Err(settings.error(&format!("{key}[{index}]"), message));
+    }
+    Ok(CallConfig::Command(command.to_vec()))
+}
+
+/// An error shows nothing of one that may hold a password.
+fn url(text: &str) -> Result<String, String> {
+    let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let host = after_scheme.split(['/', '?', '#']).next();
+    if host.is_some_and(|host| host.contains('@')) {
+        return Err("holds a user name or a password; leave them out".to_owned());
+    }
+    let wrong = |what: &str| format!("{text:?} {what}; write e.g. http://127.0.0.1:8080/elected");
     let uri: Uri = text.parse().map_err(|_| wrong("is not a URL"))?;
     if uri.scheme_str() != Some("http") {
         return Err(wrong(
             "is not an http:// URL: the application is beside the sidecar",
         ));
     }
-    match uri.authority() {
-        Some(authority) if authority.as_str().contains('@') => {
-            Err(settings.error(key, "holds a user name or a password; leave them out"))
-        }
-        Some(authority) if !authority.host().is_empty() => {
-            Ok(Some(CallConfig::Http(text.to_owned())))
-        }
-        _ => Err(wrong("names no host")),
+    let Some(authority) = uri.authority().filter(|at| !at.host().is_empty()) else {
+        return Err(wrong("names no host"));
+    };
+    let has_port = authority.as_str().len() > authority.host().len();
+    if has_port && authority.port_u16().is_none_or(|port| port == 0) {
+        return Err(wrong("has a port that is none"));
     }
+    Ok(text.to_owned())
 }

@@ -215,17 +215,35 @@ pub(super) fn whole_millis(duration: Duration) -> Duration {
 /// How long a claim waits where the former leader may have ended anyhow.
 fn takeover_delay(settings: &Settings<'_>) -> Result<Duration, ConfigError> {
     let key = "lease.takeover_delay";
-    let Some(text) = settings.text(key) else {
-        return Ok(Duration::ZERO);
-    };
-    match duration::parse_or_zero(text) {
-        Ok(delay) if delay <= LONGEST_WAIT => Ok(delay),
-        Ok(_) => Err(settings.error(
-            key,
-            format!("{text:?} is longer than a day; use at most 24h"),
-        )),
-        Err(message) => Err(settings.error(key, message)),
+    let delay = zero_or_more(settings, key)?.unwrap_or(Duration::ZERO);
+    at_most_a_day(settings, key, delay)
+}
+
+pub(super) fn at_most_a_day(
+    settings: &Settings<'_>,
+    key: &str,
+    wait: Duration,
+) -> Result<Duration, ConfigError> {
+    if wait <= LONGEST_WAIT {
+        return Ok(wait);
     }
+    let message = format!(
+        "{:?} is longer than a day; use at most 24h",
+        duration::format(wait)
+    );
+    Err(settings.error(key, message))
+}
+
+/// The duration at `key`, which may be none at all.
+pub(super) fn zero_or_more(
+    settings: &Settings<'_>,
+    key: &str,
+) -> Result<Option<Duration>, ConfigError> {
+    settings
+        .text(key)
+        .map(duration::parse_or_zero)
+        .transpose()
+        .map_err(|message| settings.error(key, message))
 }
 
 pub(super) fn duration_at(
@@ -272,17 +290,12 @@ fn shutdown_wait(settings: &Settings<'_>) -> Result<ShutdownWait, ConfigError> {
         None | Some("promise") => Ok(ShutdownWait::Promise),
         Some("none") => Ok(ShutdownWait::None),
         Some("application") => {
-            let timeout = duration_at(settings, "shutdown.timeout")?;
-            Ok(ShutdownWait::Application(
-                timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
-            ))
+            let key = "shutdown.timeout";
+            let timeout = duration_at(settings, key)?.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT);
+            at_most_a_day(settings, key, timeout).map(ShutdownWait::Application)
         }
         Some(text) => match duration::parse(text) {
-            Ok(wait) if wait > LONGEST_WAIT => Err(settings.error(
-                key,
-                format!("{text:?} is longer than a day; use at most 24h"),
-            )),
-            Ok(wait) => Ok(ShutdownWait::For(wait)),
+            Ok(wait) => at_most_a_day(settings, key, wait).map(ShutdownWait::For),
             Err(message) => Err(settings.error(
                 key,
                 format!("{message}; or write promise, none or application"),

@@ -142,16 +142,8 @@ fn put_health(section: &mut Mapping, health: &HealthConfig, policy: &Policy) {
     put_call(section, "health", &health.check);
     put(section, "interval", &short(health.interval));
     put(section, "timeout", &short(health.timeout));
-    put(
-        section,
-        "failure_threshold",
-        &health.failure_threshold.to_string(),
-    );
-    put(
-        section,
-        "success_threshold",
-        &health.success_threshold.to_string(),
-    );
+    put_number(section, "failure_threshold", health.failure_threshold);
+    put_number(section, "success_threshold", health.success_threshold);
     put(section, "startup_grace", &short(health.startup_grace));
     let keeps = if policy.keep_when_alone {
         "keep"
@@ -202,6 +194,10 @@ fn put(section: &mut Mapping, key: &str, value: &str) {
     section.insert(key.into(), escape(value).into());
 }
 
+fn put_number(section: &mut Mapping, key: &str, value: u32) {
+    section.insert(key.into(), value.into());
+}
+
 /// A path was read from UTF-8, so nothing is lost.
 fn put_path(section: &mut Mapping, key: &str, path: &Path) {
     put(section, key, &path.to_string_lossy());
@@ -219,27 +215,46 @@ fn put_section(around: &mut Mapping, key: &str, fill: impl FnOnce(&mut Mapping))
 }
 
 fn budget(config: &Config) -> Vec<String> {
-    let timing = &config.timing;
+    let (timing, policy) = (&config.timing, &config.policy);
     let mut sentences = vec![
         keepalives(timing),
         leader_stops(timing),
         another_leads(timing),
     ];
     match &config.store {
-        StoreConfig::Etcd(_) => sentences.extend(etcd_failover(timing)),
-        StoreConfig::File(_) => sentences.push(file_failover(timing)),
+        StoreConfig::Etcd(_) => sentences.extend(etcd_failover(timing, policy.takeover_delay)),
+        StoreConfig::File(_) => sentences.push(file_failover(timing, policy.takeover_delay)),
     }
-    // A promise is kept a margin longer than it says.
-    let longest = timing.renew_deadline() + timing.drift_margin();
-    sentences.push(hand_over(longest, config.policy.shutdown_wait));
-    if config.status_file.is_some() {
+    if let Application::Told(timeout) = policy.application {
+        sentences.push(hand_over_when_told(timing, timeout));
+    } else {
+        // A promise is kept a margin longer than it says.
+        let longest = timing.renew_deadline() + timing.drift_margin();
+        sentences.push(hand_over(longest, policy.shutdown_wait));
+        if config.status_file.is_some() {
+            sentences.push(format!(
+                "what is in a status_file counts as read on the api: so every hand-over that waits for promises takes \
+                 until the last one that was written is over, {} at most",
+                short(longest)
+            ));
+        }
+    }
+    if !policy.takeover_delay.is_zero() {
         sentences.push(format!(
-            "what is in a status_file counts as read on the api: so every hand-over that waits for promises takes until \
-             the last one that was written is over, {} at most",
-            short(longest)
+            "whoever is not handed the lease in order waits {} before it leads, at its first start too; an orderly \
+             hand-over costs no wait",
+            short(policy.takeover_delay)
         ));
     }
-    sentences.extend(application(config));
+    sentences.extend(
+        config
+            .health
+            .as_ref()
+            .map(|health| unhealthy(health, policy)),
+    );
+    if config.unfit_for_exec().is_none() {
+        sentences.push(command_stops(timing, config.exec.stop_timeout));
+    }
     sentences
 }
 
@@ -274,7 +289,7 @@ fn another_leads(timing: &Timing) -> String {
     )
 }
 
-fn etcd_failover(timing: &Timing) -> Vec<String> {
+fn etcd_failover(timing: &Timing, delay: Duration) -> Vec<String> {
     let ttl = timing.ttl();
     let whole = Duration::from_secs(ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0));
     let granted = whole.max(ETCD_SHORTEST_TTL);
@@ -293,47 +308,73 @@ fn etcd_failover(timing: &Timing) -> Vec<String> {
         ));
     }
     sentences.push(format!(
-        "after a crash another leads within {}: {} of lease, and up to {} until etcd notices; \
+        "after a crash another leads within {}: {} of lease, {}up to {} until etcd notices; \
          longer where etcd itself is changing its leader",
-        short(granted + ETCD_SWEEP),
+        short(granted + delay + ETCD_SWEEP),
         short(granted),
+        and(delay),
         short(ETCD_SWEEP)
     ));
     sentences
 }
 
-fn file_failover(timing: &Timing) -> String {
+fn file_failover(timing: &Timing, delay: Duration) -> String {
     let (ttl, look) = (timing.ttl(), timing.retry_period());
     format!(
-        "after a crash another leads within {}: {} of lease, and up to {} until it looks again",
-        short(ttl + look),
+        "after a crash another leads within {}: {} of lease, {}up to {} until it looks again",
+        short(ttl + delay + look),
         short(ttl),
+        and(delay),
         short(look)
     )
 }
 
-/// What is said only where there is something to say.
-fn application(config: &Config) -> Vec<String> {
-    let (timing, policy) = (&config.timing, &config.policy);
-    let killed_after = short(timing.ttl() - timing.drift_margin());
-    let mut sentences = vec![format!(
-        "tenure exec: the command is told to stop when the leader stops, and killed {} later, at the latest {killed_after} \
-         after the last keepalive that was answered",
-        short(config.exec.stop_timeout),
-    )];
-    if let Application::Told(timeout) = policy.application {
-        sentences.push(format!(
-            "on_step_down has {} to succeed; where it fails the lease is not released, and runs out",
-            short(timeout)
-        ));
+/// Goes before the last summand.
+fn and(delay: Duration) -> String {
+    match delay {
+        Duration::ZERO => "and ".to_owned(),
+        delay => format!("{} of takeover_delay, and ", short(delay)),
     }
-    if !policy.takeover_delay.is_zero() {
-        sentences.push(format!(
-            "a candidate that is not told of an orderly hand-over waits {} before it leads, at its start too",
-            short(policy.takeover_delay)
-        ));
+}
+
+fn hand_over_when_told(timing: &Timing, timeout: Duration) -> String {
+    format!(
+        "on shutdown and on resign the lease is handed over as soon as on_step_down has succeeded, for which it has {}; \
+         where it fails the lease is not released, and runs out within {}",
+        short(timeout),
+        short(timing.ttl())
+    )
+}
+
+fn unhealthy(health: &HealthConfig, policy: &Policy) -> String {
+    let (checks, interval) = (health.failure_threshold, health.interval);
+    let whoever = if policy.keep_when_alone {
+        "where another candidate is queued"
+    } else {
+        "whether another candidate is queued or not"
+    };
+    format!(
+        "a leader whose application fails gives up within {}, {whoever}: {checks} checks that fail, {} apart, and each \
+         takes {} at most",
+        short((interval + health.timeout) * checks),
+        short(interval),
+        short(health.timeout)
+    )
+}
+
+fn command_stops(timing: &Timing, stop_timeout: Duration) -> String {
+    let killed_at = short(timing.ttl() - timing.drift_margin());
+    if stop_timeout.is_zero() {
+        return format!(
+            "with tenure exec the command is killed when the leader stops, at the latest {killed_at} after the last \
+             keepalive that was answered: renew_deadline leaves it no time to stop by itself"
+        );
     }
-    sentences
+    format!(
+        "with tenure exec the command gets SIGTERM when the leader stops, and SIGKILL {} later, at the latest {killed_at} \
+         after the last keepalive that was answered; the lease is handed over as soon as the command has ended",
+        short(stop_timeout)
+    )
 }
 
 fn hand_over(longest: Duration, wait: ShutdownWait) -> String {

@@ -141,6 +141,80 @@ fn a_mistake_in_a_store_is_named_with_its_place_its_key_and_the_remedy() {
 }
 
 #[test]
+fn a_mistake_in_what_is_done_for_the_application_is_named_with_its_place_its_key_and_the_remedy() {
+    const TOO_LONG: &str = "3s to stop the application + renew_deadline 6666ms + 500ms for clock drift (ttl/20) exceeds ttl 10s; \
+         use at most 2834ms here, a shorter renew_deadline, or a longer ttl";
+    #[rustfmt::skip]
+    let table: &[(&str, &str, &str)] = &[
+        // The time budget.
+        ("exec: { stop_timeout: 3s }", "3:23: exec.stop_timeout: 3s to stop", TOO_LONG),
+        ("hooks: { on_step_down: /d, timeout: 3s }", "3:37: hooks.timeout: 3s to stop", TOO_LONG),
+        ("lease: { renew_deadline: 9500ms }\nhooks: { on_step_down: /d }", "4:24: hooks.on_step_down: there is no time for it: renew_deadline 9500ms and 500ms for clock drift fill ttl 10s", "use a shorter renew_deadline"),
+        ("lease: { renew_deadline: 9500ms }\nhooks: { on_step_down: /d, timeout: 1ms }", "4:37: hooks.timeout: 1ms to stop", "exceeds ttl 10s; use a shorter renew_deadline, or a longer ttl"),
+        ("lease: { renew_deadline: 9500ms }\nexec: { stop_timeout: 1ms }", "4:23: exec.stop_timeout: 1ms to stop", "use a shorter renew_deadline"),
+        ("exec: { stop_timeout: 0s }", "3:23: exec.stop_timeout: \"0s\" is no time at all", "10s"),
+        ("exec: { on_exit: restart }", "3:18: exec.on_exit: \"restart\" is none of its values", "use leave or rejoin"),
+        ("exec: { command: [a] }", "3:9: exec.command: unknown key", "exec has on_exit, stop_timeout"),
+        // The delay.
+        ("lease: { takeover_delay: soon }", "3:26: lease.takeover_delay: \"soon\" is not a duration", "e.g. 500ms, 10s or 2m"),
+        ("lease: { takeover_delay: 5 }", "3:26: lease.takeover_delay: \"5\" has no unit", "write 5s"),
+        ("lease: { takeover_delay: -5s }", "3:26: lease.takeover_delay: \"-5s\" is not a duration", "whole numbers"),
+        ("lease: { takeover_delay: 25h }", "3:26: lease.takeover_delay: \"25h\" is longer than a day", "at most 24h"),
+        // Shutting down.
+        ("shutdown: { timeout: 5s }", "3:22: shutdown.timeout: counts only where shutdown.wait_for is application", "leave this out"),
+        ("shutdown: { wait_for: 5s, timeout: 5s }", "3:36: shutdown.timeout: counts only", "set that"),
+        ("shutdown: { wait_for: application, timeout: 0s }", "3:45: shutdown.timeout: \"0s\" is no time at all", "10s"),
+        ("shutdown: { wait_for: application, timeout: 25h }", "3:45: shutdown.timeout: \"25h\" is longer than a day", "at most 24h"),
+        // Calls.
+        ("hooks: { on_elected: promote --now }", "3:22: hooks.on_elected: \"promote --now\" is one word to us", "write [promote, --now]"),
+        ("hooks: { on_elected: '/bin/a  b' }", "3:22: hooks.on_elected: \"/bin/a  b\" is one word", "write [/bin/a, b]"),
+        ("hooks: { on_elected: https://a/b }", "3:22: hooks.on_elected: \"https://a/b\" is not an http:// URL: the application is beside the sidecar", "write e.g. http://127.0.0.1:8080/elected"),
+        ("hooks: { on_elected: 'ftp://a' }", "3:22: hooks.on_elected: \"ftp://a\" is not an http:// URL", "write e.g."),
+        ("hooks: { on_elected: 'http://' }", "3:22: hooks.on_elected: \"http://\" ", "write e.g."),
+        ("hooks: { on_elected: 'http://:80/' }", "3:22: hooks.on_elected: \"http://:80/\" ", "write e.g."),
+        ("hooks: { on_elected: 'http://a b' }", "3:22: hooks.on_elected: \"http://a b\" is not a URL", "write e.g."),
+        ("hooks: { on_elected: 'http://a:99999/' }", "3:22: hooks.on_elected: \"http://a:99999/\" ", "write e.g."),
+        ("hooks: { on_elected: 'http://a:0/' }", "3:22: hooks.on_elected: \"http://a:0/\" has a port that is none", "write e.g."),
+        ("hooks: { on_elected: 'http://a:/' }", "3:22: hooks.on_elected: \"http://a:/\" has a port that is none", "write e.g."),
+        ("hooks: { on_elected: 'http://u:s3cret@a/' }", "3:22: hooks.on_elected: holds a user name or a password", "leave them out"),
+        ("hooks: { on_elected: 'https://u:s3cret@a/' }", "3:22: hooks.on_elected: holds a user name or a password", "leave them out"),
+        ("hooks: { on_elected: 'http://u:s3cret@a b/' }", "3:22: hooks.on_elected: holds a user name or a password", "leave them out"),
+        ("hooks: { on_elected: [] }", "3:22: hooks.on_elected: is empty", "name a program, e.g. [/usr/local/bin/promote]"),
+        ("hooks: { on_elected: ['', a] }", "3:23: hooks.on_elected[0]: is empty", "name a program"),
+        ("hooks: { on_elected: [a, \"b\\0\"] }", "3:26: hooks.on_elected[1]: has a NUL in it", "leave it out"),
+        ("hooks: { on_elected: '' }", "3:22: hooks.on_elected: is empty", "leave the key out"),
+        ("hooks: { on_elected: \"a\\n\" }", "3:22: hooks.on_elected: \"a\\n\" has a control character", "printable"),
+        ("hooks: { on_elected: { url: a } }", "3:22: hooks.on_elected: invalid type: map", "an http:// URL, or a program with its arguments as a list"),
+        ("hooks: { on_elected: [a, [b]] }", "3:26: hooks.on_elected[1]: invalid type: sequence", "expected one value"),
+        ("hooks: { on_elected: [a, \"${NONE}\"] }", "3:26: hooks.on_elected[1]: NONE is not set", "set it"),
+        ("hooks: { on_elect: a }", "3:10: hooks.on_elect: unknown key", "did you mean hooks.on_elected?"),
+        ("hooks: { timeout: 25h }", "3:19: hooks.timeout: \"25h\" is longer than a day", "at most 24h"),
+        ("hooks: http://a", "3:8: hooks: invalid type: string \"http://a\"", "the keys on_elected, on_step_down, on_leader_changed, timeout"),
+        // Health.
+        ("application: {}", "3:1: application.health: is missing", "e.g. health: http://127.0.0.1:8080/healthz"),
+        ("application: { interval: 1s }", "3:1: application.health: is missing", "name what to ask"),
+        ("application: { health: /h, failure_threshold: 0 }", "3:47: application.failure_threshold: \"0\" is no number of checks", "write one from 1 to 1000"),
+        ("application: { health: /h, success_threshold: 0 }", "3:47: application.success_threshold: \"0\" is no number of checks", "write one from 1 to 1000"),
+        ("application: { health: /h, success_threshold: 1001 }", "3:47: application.success_threshold: \"1001\" is no number", "from 1 to 1000"),
+        ("application: { health: /h, success_threshold: two }", "3:47: application.success_threshold: \"two\" is no number", "from 1 to 1000"),
+        ("application: { health: /h, interval: 0s }", "3:38: application.interval: \"0s\" is no time at all", "10s"),
+        ("application: { health: /h, interval: 25h }", "3:38: application.interval: \"25h\" is longer than a day", "at most 24h"),
+        ("application: { health: /h, timeout: 0s }", "3:37: application.timeout: \"0s\" is no time at all", "10s"),
+        ("application: { health: /h, startup_grace: -1s }", "3:43: application.startup_grace: \"-1s\" is not a duration", "10s"),
+        ("application: { health: /h, when_all_unhealthy: resign }", "3:48: application.when_all_unhealthy: \"resign\" is none", "use keep or release"),
+        ("application: http://a", "3:14: application: invalid type: string \"http://a\"", "the keys health, interval"),
+    ];
+    for (text, place, remedy) in table {
+        let error = refused(&format!("{MINIMAL}{text}\n"));
+        let place = format!("c.yaml:{place}");
+        assert!(error.starts_with(&place), "{text}\n{error}\n{place}");
+        assert!(error.contains(remedy), "{text}\n{error}\n{remedy}");
+        assert!(!error.contains("s3cret"), "{error}");
+        assert!(!error.contains('\n') && !error.ends_with('.'), "{error}");
+    }
+}
+
+#[test]
 fn a_mistake_in_an_address_is_named_with_its_place_its_key_and_the_remedy() {
     #[rustfmt::skip]
     let table: &[(&str, &str, &str)] = &[
@@ -191,6 +265,15 @@ fn a_mistake_in_an_override_is_named_with_the_override_and_the_remedy() {
         ("elections=[a,a]", "--set elections: elections[1]: \"a\" stands here twice", "keep one"),
         ("election=a/b", "--set election: \"a/b\" has '/' in it", "use only"),
         ("election=null", "c.yaml: election: is missing", "e.g. election: payments"),
+        ("hooks.on_elected=", "--set hooks.on_elected: is empty", "leave the key out"),
+        ("hooks.on_elected=a b", "--set hooks.on_elected: \"a b\" is one word to us", "write [a, b]"),
+        ("hooks.on_elected=[]", "--set hooks.on_elected: is empty", "name a program"),
+        ("hooks.on_elected=['', a]", "--set hooks.on_elected: hooks.on_elected[0]: is empty", "name a program"),
+        ("hooks.on_elected=[a", "--set hooks.on_elected: ", ""),
+        ("hooks.on_elected=https://a", "--set hooks.on_elected: \"https://a\" is not an http:// URL", "write e.g."),
+        ("exec.stop_timeout=3s", "--set exec.stop_timeout: 3s to stop the application", "use at most 2834ms here"),
+        ("application.interval=1s", "--set application.interval: application.health: is missing", "name what to ask"),
+        ("shutdown.timeout=5s", "--set shutdown.timeout: counts only where", "leave this out"),
         ("store.kubernetes.namespace=x", "--set store.kubernetes.namespace: this version has no kubernetes store", "store.etcd"),
         ("store.etcd.prefix=x", "c.yaml:2:1: store: etcd and file are both set", "--set store.etcd=null"),
     ];

@@ -7,7 +7,7 @@ use proptest::sample::{Index, select};
 use std::fs;
 use std::time::Duration;
 use tenure::clock;
-use tenure::config::{Config, ConfigError, StoreConfig, report};
+use tenure::config::{CallConfig, Config, ConfigError, StoreConfig, report};
 
 const FILE: &str = "c.yaml";
 const REFERENCE: &str = include_str!("../../config/reference.yaml");
@@ -116,6 +116,17 @@ const TOKENS: &[&str] = &[
     "candidate.id",
     "status_file: /run/{election}.json\n",
     "{election}",
+    "application",
+    "exec",
+    "hooks",
+    "health",
+    "on_step_down",
+    "timeout",
+    "hooks:\n  on_elected: [a, b]\n",
+    "application: { health: http://a }\n",
+    "http://a:99999/",
+    "http://u:p@a",
+    "1001",
 ];
 
 const KEYS: &[&str] = &[
@@ -128,6 +139,7 @@ const KEYS: &[&str] = &[
     "lease.ttl",
     "lease.renew_deadline",
     "lease.retry_period",
+    "lease.takeover_delay",
     "store",
     "store.etcd",
     "store.etcd.endpoints",
@@ -146,6 +158,23 @@ const KEYS: &[&str] = &[
     "http.probes",
     "shutdown",
     "shutdown.wait_for",
+    "shutdown.timeout",
+    "exec",
+    "exec.on_exit",
+    "exec.stop_timeout",
+    "hooks",
+    "hooks.on_elected",
+    "hooks.on_step_down",
+    "hooks.on_leader_changed",
+    "hooks.timeout",
+    "application",
+    "application.health",
+    "application.interval",
+    "application.timeout",
+    "application.failure_threshold",
+    "application.success_threshold",
+    "application.startup_grace",
+    "application.when_all_unhealthy",
     "readiness",
     "status_file",
     "log",
@@ -370,6 +399,16 @@ proptest! {
         if let Ok(config) = &loaded {
             prop_assert_eq!(&config.elections, &[value]);
         }
+        check(loaded, &[FILE])?;
+    }
+
+    #[test]
+    fn a_variable_in_a_program_is_one_word_and_any_text(value in value()) {
+        let text = "election: e\nstore: { file: { directory: /d } }\nhooks: { on_elected: [sh, -c, \"${V}\"] }\n";
+        let loaded = Config::parse(FILE, text, &[], &|name| (name == "V").then(|| value.clone()));
+        let words = ["sh".to_owned(), "-c".to_owned(), value];
+        let hook = loaded.as_ref().map(|config| config.hooks.on_elected.as_ref());
+        prop_assert_eq!(hook, Ok(Some(&CallConfig::Command(words.to_vec()))));
         check(loaded, &[FILE])?;
     }
 

@@ -54,7 +54,7 @@ fn kv(value: &[u8], lease: i64, create_revision: i64) -> KeyValue {
 }
 
 fn written_again_it_is_the_same(place: &Place) {
-    let value = layout::value(&place.candidate);
+    let value = layout::value(&place.candidate, place.leaving);
     let (_, again) = layout::place(&kv(value.as_bytes(), layout::lease_number(place.lease), 1));
     assert_eq!(&again, place, "{value}");
 }
@@ -67,13 +67,16 @@ fn a_key_is_of_one_election_only(lease: LeaseId) {
 }
 
 fn shown_it_is_the_same(token: u64, place: &Place) {
-    let queue = Queue {
+    let mut queue = Queue {
         revision: token,
         places: [(token, place.clone())].into(),
+        handed_over: false,
     };
     let observation = queue.observation(Some(place.lease));
     assert!(observation.present && observation.is_first(place.lease));
     let holder: Holder = observation.holder.clone().expect("a holder");
+    queue.remove(token);
+    assert_eq!(queue.handed_over, place.leaving);
 
     let us = Candidate {
         id: "us".into(),

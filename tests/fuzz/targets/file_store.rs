@@ -116,8 +116,12 @@ fn goes_on(first: &mut Ledger, root: &Path, before: &Queue) {
             seen.queue.places.get(&token)
         );
     }
-    let ((), after) = done(first.release(OURS, &ticket));
+    let ((), seen) = done(first.look(&ticket));
+    let was_first = seen.queue.observation(None).is_first(OURS);
+    let ((), after) = done(first.release(OURS, true, &ticket));
     assert!(!after.queue.contains(OURS));
+    // One that was there before may have run out between the two.
+    assert!(after.queue.handed_over || !was_first || before.contains(OURS));
 }
 
 /// How an operation ended that had to succeed, and that nobody has cancelled.
@@ -131,7 +135,7 @@ fn everybody_is_cut_off(path: &Path, ledger: &mut Ledger) {
         ledger.join(OURS, &ticket).err(),
         ledger.keep_alive(OURS, &ticket).err(),
         ledger.verify(OURS, &ticket).err(),
-        ledger.release(OURS, &ticket).err(),
+        ledger.release(OURS, false, &ticket).err(),
         ledger.look(&ticket).err(),
     ] {
         names(path, &refused.expect("cut off"));
