@@ -101,7 +101,7 @@ impl Config {
             Some("exec stops the command itself, with SIGTERM; leave hooks.on_step_down out")
         } else if self.health.is_some() {
             Some(
-                "exec runs the command only while leading, so it can't be healthy before; leave application out, \
+                "exec runs the command only while leading, so it can't be healthy before; leave application.health and its section out, \
                  and have the command end where it can't go on",
             )
         } else if wait != ShutdownWait::Promise {
