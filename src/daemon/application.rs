@@ -1,7 +1,7 @@
 //! What is done for the application: its hooks, its health, and the command that runs only while this candidate leads.
 
 use super::{RunError, system};
-use crate::application::{Application as Program, Children, End, Exec, Report, THIS_PROGRAM};
+use crate::application::{Application as Program, Children, End, Exec, Report, THIS_PROGRAM, find};
 use crate::call::Caller;
 use crate::config::{CallConfig, Config, HooksConfig, OnExit};
 use crate::driver::Attendant;
@@ -61,6 +61,7 @@ impl ForApplication {
         } else {
             None
         };
+        warn_of_missing_programs(config);
         let caller = Caller::new(children.clone());
         if let Some(health) = config.health.clone() {
             let elections = board.elections.clone();
@@ -259,8 +260,23 @@ fn hooks(config: &HooksConfig) -> impl Iterator<Item = &CallConfig> {
 }
 
 fn runs_programs(config: &Config) -> bool {
+    programs(config).next().is_some()
+}
+
+/// A mistake in a hook's name would be noticed only when it is called. It may be installed by then, and so is no error.
+fn warn_of_missing_programs(config: &Config) {
+    for program in programs(config) {
+        if let Err(error) = find(program.as_ref()) {
+            tracing::warn!(%error, "a program that is to be called is missing");
+        }
+    }
+}
+
+fn programs(config: &Config) -> impl Iterator<Item = &str> {
     let health = config.health.as_ref().map(|health| &health.check);
-    hooks(&config.hooks)
-        .chain(health)
-        .any(|call| matches!(call, CallConfig::Command(_)))
+    let calls = hooks(&config.hooks).chain(health);
+    calls.filter_map(|call| match call {
+        CallConfig::Command(command) => command.first().map(String::as_str),
+        CallConfig::Http(_) => None,
+    })
 }
