@@ -9,6 +9,7 @@
 //! where all are busy, of the one whose request came first; event streams are spared, and are fewer than
 //! connections. So neither idle nor slow peers can lock a probe out.
 
+mod admission;
 mod body;
 mod control;
 mod events;

@@ -2,7 +2,9 @@
 
 use super::body::Body;
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -74,13 +76,13 @@ pub(super) fn fixed_json(text: &'static str) -> Response<Body> {
 pub(super) fn full(status: StatusCode, kind: &'static str, bytes: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::Full(bytes));
     *response.status_mut() = status;
-    with(uncached(response), CONTENT_TYPE, kind)
+    with(guarded(response), CONTENT_TYPE, kind)
 }
 
 /// An event stream.
 pub(super) fn stream(body: Body) -> Response<Body> {
     with(
-        uncached(Response::new(body)),
+        guarded(Response::new(body)),
         CONTENT_TYPE,
         "text/event-stream",
     )
@@ -97,8 +99,10 @@ pub(super) fn with(
     response
 }
 
-fn uncached(response: Response<Body>) -> Response<Body> {
-    with(response, CACHE_CONTROL, "no-store")
+/// Never stored, and taken for nothing but what it says it is: it may say back what was asked.
+fn guarded(response: Response<Body>) -> Response<Body> {
+    let response = with(response, CACHE_CONTROL, "no-store");
+    with(response, X_CONTENT_TYPE_OPTIONS, "nosniff")
 }
 
 /// Input as it may be said back: short. JSON and HTML are escaped elsewhere.

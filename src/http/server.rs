@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub async fn serve_with(
     let mut tasks = JoinSet::new();
     let mut slots = Slots::default();
     let mut pausing = false;
+    let own = listener.local_addr().map(|address| address.ip()).ok();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -79,6 +81,7 @@ pub async fn serve_with(
             surface,
             context: Arc::clone(&context),
             limits,
+            own,
             activity: Activity::new(clock::now()),
             stop: stop.clone(),
         });
@@ -98,6 +101,8 @@ pub(super) struct Peer {
     pub(super) surface: Surface,
     pub(super) context: Arc<Context>,
     pub(super) limits: Limits,
+    /// Where the listener is.
+    pub(super) own: Option<IpAddr>,
     pub(super) activity: Arc<Activity>,
     pub(super) stop: watch::Receiver<bool>,
 }
