@@ -1,7 +1,8 @@
 //! Who may ask on the api at all, before it matters what for.
 //!
-//! Whoever can reach the port is not yet somebody to answer: a browser on this host runs pages of anybody, and they
-//! can have it send requests here. Two things give such a request away, and neither can be forged by a page:
+//! Where there is a token, that is the question, and knowing it the answer. Where there is none, whoever can reach the
+//! port is not yet somebody to answer: a browser on this host runs pages of anybody, and they can have it send
+//! requests here. Two things give such a request away, and neither can be forged by a page:
 //!
 //! - *Which host it names.* A page that has its own name lead to this address ("DNS rebinding") is of the same
 //!   site as the api to the browser, and may read the answers; but it still asks for its own name. So the host has to be
@@ -11,14 +12,67 @@
 //! A request that names no host is let in: every browser names one, and what doesn't (HTTP/1.0, `nc` in a script) is a
 //! program on this host, which could name whatever it likes.
 
+use super::credentials::Credentials;
 use super::respond::{Refusal, shortened};
 use hyper::StatusCode;
-use hyper::header::{HOST, HeaderMap, ORIGIN};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 use hyper::http::request::Parts;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-/// Refuses a request that names a host which may be somebody else's name for this address. `own` is where the api listens.
-pub(super) fn refuse_other_hosts(parts: &Parts, own: Option<IpAddr>) -> Result<(), Refusal> {
+/// Lets those in on the api who may ask.
+#[derive(Debug)]
+pub(super) struct Gate {
+    own: Option<IpAddr>,
+    may_be_a_browser: bool,
+    credentials: Arc<Credentials>,
+}
+
+impl Gate {
+    /// `own` is where the api listens, if it is an address.
+    pub(super) fn new(
+        own: Option<IpAddr>,
+        may_be_a_browser: bool,
+        credentials: Arc<Credentials>,
+    ) -> Self {
+        Gate {
+            own,
+            may_be_a_browser,
+            credentials,
+        }
+    }
+
+    pub(super) fn admit(&self, parts: &Parts) -> Result<(), Refusal> {
+        match self.credentials.token() {
+            // No page knows it, and names of this host may well be given to others who do.
+            Some(token) => {
+                let known = |given| token.is(given);
+                if !bearer(&parts.headers).is_some_and(known) {
+                    return Err(Refusal::unauthorized());
+                }
+            }
+            None if self.may_be_a_browser => refuse_other_hosts(parts, self.own)?,
+            None => {}
+        }
+        // The page may be linked to from anywhere: it promises nothing.
+        if parts.uri.path() == "/" {
+            return Ok(());
+        }
+        refuse_other_sites(&parts.headers)
+    }
+}
+
+/// The token in the only header there is of its kind.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let (value, another) = (all.next()?, all.next());
+    let (scheme, token) = value.as_bytes().split_at_checked(b"Bearer ".len())?;
+    let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer ") && another.is_none();
+    is_bearer.then(|| token.trim_ascii())
+}
+
+/// Refuses a request that names a host which may be somebody else's name for this address.
+fn refuse_other_hosts(parts: &Parts, own: Option<IpAddr>) -> Result<(), Refusal> {
     let of_uri = parts.uri.host().map(|host| host.as_bytes());
     let named = parts.headers.get_all(HOST).iter();
     let named = named.map(|value| without_port(value.as_bytes()));
@@ -45,7 +99,7 @@ pub(super) fn refuse_pages(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Nor must it have promises given: each makes the next hand-over wait.
-pub(super) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Refusal> {
+fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Refusal> {
     let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
     if matches!(site, None | Some(b"same-origin" | b"none")) {
         Ok(())

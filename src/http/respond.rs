@@ -3,7 +3,8 @@
 use super::body::Body;
 use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -16,7 +17,7 @@ pub(super) const JSON: &str = "application/json";
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) error: String,
-    allow: Option<&'static str>,
+    header: Option<(HeaderName, &'static str)>,
 }
 
 impl Refusal {
@@ -24,7 +25,7 @@ impl Refusal {
         Refusal {
             status,
             error: error.into(),
-            allow: None,
+            header: None,
         }
     }
 
@@ -38,10 +39,20 @@ impl Refusal {
 
     pub(super) fn method(allow: &'static str) -> Self {
         Refusal {
-            allow: Some(allow),
+            header: Some((ALLOW, allow)),
             ..Self::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 format!("method not allowed here; use {allow}"),
+            )
+        }
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        Refusal {
+            header: Some((WWW_AUTHENTICATE, "Bearer realm=\"tenure\"")),
+            ..Self::new(
+                StatusCode::UNAUTHORIZED,
+                "the api asks for a token; send what http.token_file holds as Authorization: Bearer",
             )
         }
     }
@@ -53,8 +64,8 @@ impl Refusal {
         }
         let error = Error { error: &self.error };
         let response = json(self.status, &error);
-        match self.allow {
-            Some(methods) => with(response, ALLOW, methods),
+        match self.header {
+            Some((name, value)) => with(response, name, value),
             None => response,
         }
     }

@@ -1,6 +1,5 @@
 //! From a request to its answer.
 
-use super::admission::{refuse_other_hosts, refuse_other_sites};
 use super::body::Body;
 use super::control::Call;
 use super::events::{self, Hold};
@@ -80,11 +79,7 @@ async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<
     let now = clock::now();
     let busy = peer.activity.busy(now);
     if peer.surface == Surface::Api {
-        refuse_other_hosts(&parts, peer.own)?;
-        // The page may be linked to from anywhere: it promises nothing.
-        if parts.uri.path() != "/" {
-            refuse_other_sites(&parts.headers)?;
-        }
+        peer.gate.admit(&parts)?;
     }
     let Some(route) = Route::of(parts.uri.path(), peer.surface) else {
         let error = "no such path here; there are /, /leader, /follower, /status, /livez, /readyz, /startupz, /fence, /metrics, and on http.api also /events, /resign, /pause and /resume";

@@ -1,6 +1,7 @@
 //! A listener: accepts, serves each connection in a task of its own, and ends in order.
 
-use super::io::Impatient;
+use super::admission::Gate;
+use super::listener::{Accepted, Listener};
 use super::slots::{Activity, Slots};
 use super::{Context, Limits, Surface, route};
 use crate::clock;
@@ -9,11 +10,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -26,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers until `stop` turns true; then no later than a grace after, however many requests are open.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     surface: Surface,
     context: Arc<Context>,
     stop: watch::Receiver<bool>,
@@ -36,7 +35,7 @@ pub async fn serve(
 
 /// [`serve`] with other limits.
 pub async fn serve_with(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     surface: Surface,
     context: Arc<Context>,
     limits: Limits,
@@ -45,7 +44,8 @@ pub async fn serve_with(
     let mut tasks = JoinSet::new();
     let mut slots = Slots::default();
     let mut pausing = false;
-    let own = listener.local_addr().map(|address| address.ip()).ok();
+    let listener = listener.into();
+    let gate = Arc::new(listener.gate());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -57,7 +57,7 @@ pub async fn serve_with(
             accepted = listener.accept() => accepted,
         };
         let stream = match accepted {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 pausing = false;
                 stream
             }
@@ -81,7 +81,7 @@ pub async fn serve_with(
             surface,
             context: Arc::clone(&context),
             limits,
-            own,
+            gate: Arc::clone(&gate),
             activity: Activity::new(clock::now()),
             stop: stop.clone(),
         });
@@ -101,8 +101,8 @@ pub(super) struct Peer {
     pub(super) surface: Surface,
     pub(super) context: Arc<Context>,
     pub(super) limits: Limits,
-    /// Where the listener is.
-    pub(super) own: Option<IpAddr>,
+    /// Counts on the api.
+    pub(super) gate: Arc<Gate>,
     pub(super) activity: Arc<Activity>,
     pub(super) stop: watch::Receiver<bool>,
 }
@@ -113,12 +113,17 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn connection(stream: TcpStream, peer: Arc<Peer>) {
-    // Answers are small and complete: there is nothing to wait for. Only slower where it fails.
-    let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Impatient::new(stream, peer.limits.stall));
+async fn connection(accepted: Accepted, peer: Arc<Peer>) {
     let mut stop = peer.stop.clone();
     let limits = peer.limits;
+    let opened = tokio::select! {
+        opened = accepted.open(limits.stall, limits.head) => opened,
+        () = stopped(&mut stop) => return,
+    };
+    let io = match opened {
+        Ok(stream) => TokioIo::new(stream),
+        Err(err) => return tracing::debug!(%err, "a handshake failed"),
+    };
     let service = service_fn(move |request| {
         let peer = Arc::clone(&peer);
         async move { Ok::<_, Infallible>(route::answer(request, peer).await) }
