@@ -167,7 +167,13 @@ fn call(settings: &Settings<'_>, key: &str) -> Result<Option<CallConfig>, Config
         return Ok(Some(CallConfig::Command(vec![text.to_owned()])));
     }
     let wrong = |what: &str| {
-        let message = format!("{text:?} {what}; write e.g. http://127.0.0.1:8080/elected");
+        // It may hold a password.
+        let shown = if text.contains('@') {
+            "what is there"
+        } else {
+            text
+        };
+        let message = format!("{shown:?} {what}; write e.g. http://127.0.0.1:8080/elected");
         settings.error(key, message)
     };
     let uri: Uri = text.parse().map_err(|_| wrong("is not a URL"))?;
