@@ -71,7 +71,8 @@ pub fn run(
     command: Option<Vec<OsString>>,
     reload: impl Fn() -> Option<Config>,
 ) -> Result<u8, RunError> {
-    runtime("http")?.block_on(async {
+    let runtime = runtime("http")?;
+    let result = runtime.block_on(async {
         let mut signals = system("listening to signals", Signals::listen())?;
         let (api, probes) = listen(&config.http)?;
         let credentials = vec![api.credentials(), probes.credentials()];
@@ -148,7 +149,10 @@ pub fn run(
         listeners.join_all().await;
         tracing::info!("stopped");
         result.map(|()| code)
-    })
+    });
+    // Of what blocks, a disk that hangs may not let go; nothing depends on it any more.
+    runtime.shutdown_background();
+    result
 }
 
 /// The elections of this sidecar, before they are started.
