@@ -1,6 +1,6 @@
 # `make run` and `make test` are all that is needed to begin. The rest is what they, and CI, are made of.
 
-.PHONY: run test lint docs release bench
+.PHONY: run test lint docs release sbom bench
 
 run: ## a candidate on the embedded store
 	@.ci/install build
@@ -20,9 +20,14 @@ lint:
 docs:
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps
 
-release:
+# The same source gives the same bytes wherever it lies: no path of this machine gets into the binary.
+release: export RUSTFLAGS := --remap-path-prefix=$(CURDIR)=/tenure --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo $(RUSTFLAGS)
+release: sbom ## target/release/tenure, and beside it what it is made of
 	@.ci/install build
 	cargo build --release --locked
+
+sbom:
+	@env -u RUSTFLAGS .ci/sbom
 
 bench: ## tenure beside its peers: target/bench/report.md
 	@.ci/install bench

@@ -94,7 +94,7 @@ fn the_core_is_pure() {
 }
 
 /// Each module, and those that it may use. The arrows never turn back.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("election", &[]),
     ("clock", &["election"]),
     ("application", &["clock", "election"]),
@@ -109,7 +109,9 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ),
     (
         "http",
-        &["metrics", "status", "config", "clock", "election"],
+        &[
+            "metrics", "status", "config", "secret", "tls", "clock", "election",
+        ],
     ),
     ("call", &["application", "config"]),
     (
@@ -119,7 +121,9 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("health", &["call", "config", "status"]),
     ("logging", &["config"]),
     ("shutdown", &[]),
-    ("client", &["status", "clock"]),
+    ("secret", &[]),
+    ("tls", &[]),
+    ("client", &["status", "secret", "tls", "clock"]),
     (
         "daemon",
         &[
@@ -137,6 +141,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "store",
             "shutdown",
             "logging",
+            "secret",
             "election",
         ],
     ),

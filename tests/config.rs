@@ -10,8 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tenure::config::{
-    Config, ConfigError, EtcdConfig, ExecConfig, FileConfig, HooksConfig, LogConfig, LogFormat,
-    OnExit, Readiness, StoreConfig, TlsConfig, report,
+    ApiAddress, Config, ConfigError, EtcdConfig, ExecConfig, FileConfig, HooksConfig, LogConfig,
+    LogFormat, OnExit, Readiness, StoreConfig, TlsConfig, report,
 };
 use tenure::election::{Candidate, Policy, ShutdownWait, Timing};
 use tracing::Level;
@@ -19,7 +19,7 @@ use tracing::Level;
 const MINIMAL: &str = "election: payments\nstore: { file: { directory: /d } }\n";
 
 /// Every key of the contract that holds a value.
-const KEYS: [&str; 36] = [
+const KEYS: [&str; 43] = [
     "election",
     "elections",
     "candidate.id",
@@ -38,7 +38,14 @@ const KEYS: [&str; 36] = [
     "store.etcd.tls.server_name",
     "store.file.directory",
     "http.api",
+    "http.api_mode",
+    "http.api_owner",
+    "http.token_file",
+    "http.tls.cert_file",
+    "http.tls.key_file",
     "http.probes",
+    "http.probes_tls.cert_file",
+    "http.probes_tls.key_file",
     "shutdown.wait_for",
     "shutdown.timeout",
     "exec.on_exit",
@@ -62,7 +69,7 @@ const KEYS: [&str; 36] = [
 const LOG_KEYS: [&str; 2] = ["log.format", "log.level"];
 
 /// Those that have no default, or none where another is left out that has none.
-const WITHOUT_DEFAULT: [&str; 22] = [
+const WITHOUT_DEFAULT: [&str; 29] = [
     "elections",
     "candidate.id",
     "candidate.advertise",
@@ -84,6 +91,13 @@ const WITHOUT_DEFAULT: [&str; 22] = [
     "application.success_threshold",
     "application.startup_grace",
     "application.when_all_unhealthy",
+    "http.api_mode",
+    "http.api_owner",
+    "http.token_file",
+    "http.tls.cert_file",
+    "http.tls.key_file",
+    "http.probes_tls.cert_file",
+    "http.probes_tls.key_file",
     "status_file",
 ];
 
@@ -133,8 +147,11 @@ fn an_election_and_a_store_are_enough() {
         timing: Timing::new(millis(10_000), millis(6666), millis(2000)).unwrap(),
         store: file_store("/d"),
         http: tenure::config::HttpConfig {
-            api: "127.0.0.1:4040".parse().unwrap(),
+            api: ApiAddress::Tcp("127.0.0.1:4040".parse().unwrap()),
+            token_file: None,
+            tls: None,
             probes: "0.0.0.0:4041".parse().unwrap(),
+            probes_tls: None,
         },
         policy: Policy::default(),
         hooks: HooksConfig {
@@ -355,6 +372,12 @@ fn the_report_is_a_config_that_says_the_same() {
          username: u, password_file: ./p, tls: { ca_file: a, cert_file: b, key_file: c, server_name: d } } }"
             .to_owned(),
         "election: e\nstore: { etcd: { endpoints: ['https://a'], tls: {} } }".to_owned(),
+        format!("{MINIMAL}http: {{ api: 'unix:/run/t $${{x}}.sock', api_mode: 0660, api_owner: ':5', token_file: t }}"),
+        format!("{MINIMAL}http: {{ api: unix:/run/t.sock, api_owner: 0 }}"),
+        format!(
+            "{MINIMAL}http: {{ api: 0.0.0.0:1, token_file: t, tls: {{ cert_file: a, key_file: b }}, \
+             probes_tls: {{ cert_file: c, key_file: d }} }}"
+        ),
         "elections: [a, b]\nstatus_file: '/x y/$${z}/{election}'\nstore: { etcd: {} }".to_owned(),
     ];
     for text in texts {
@@ -462,6 +485,8 @@ fn the_reference_names_every_key_there_is() {
         "store.file=null",
         "store.etcd.endpoints=['https://a']",
         "shutdown.wait_for=application",
+        "http.api_mode=null",
+        "http.api_owner=null",
     ];
     let everything = parse_set(&uncommented(&text), &overrides).unwrap();
     assert_eq!(

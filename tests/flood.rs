@@ -191,7 +191,7 @@ fn ask(
     counts: &Counts,
     over: &AtomicBool,
 ) {
-    let request = format!("{start} HTTP/1.1\r\nHost: a\r\n\r\n").repeat(PIPELINED);
+    let request = format!("{start} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(PIPELINED);
     while !over.load(Ordering::Relaxed) {
         counts.reconnects.fetch_add(1, Ordering::Relaxed);
         let Ok(mut question) = Question::connect(port, ms(5_000)) else {

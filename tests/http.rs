@@ -1,6 +1,8 @@
 //! Both listeners over real TCP, with elections that are published by hand and drivers that only reply.
 #![cfg(test)]
 
+#[path = "http/admission.rs"]
+mod admission;
 #[path = "http/answers.rs"]
 mod answers;
 #[path = "http/events.rs"]

@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "sidecar/api.rs"]
+mod api;
 #[path = "sidecar/application.rs"]
 mod application;
 #[path = "sidecar/cli.rs"]
@@ -30,12 +32,16 @@ mod many;
 mod metrics;
 #[path = "sidecar/outages.rs"]
 mod outages;
+#[path = "sidecar/privileges.rs"]
+mod privileges;
 #[path = "sidecar/promises.rs"]
 mod promises;
 #[path = "sidecar/quorum.rs"]
 mod quorum;
 #[path = "sidecar/relayed.rs"]
 mod relayed;
+#[path = "sidecar/secrets.rs"]
+mod secrets;
 #[path = "sidecar/secured.rs"]
 mod secured;
 #[path = "sidecar/status_file.rs"]

@@ -113,9 +113,15 @@ pub(super) struct ConfigArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct UrlArgs {
-    /// Where the sidecar's api listens
+    /// Where the sidecar's api listens: http://host:port, https://host:port or unix:/path
     #[arg(long, env = "TENURE_URL", default_value = "http://127.0.0.1:4040")]
     pub(super) url: String,
+    /// The file that holds the token that the sidecar asks for
+    #[arg(long, value_name = "FILE", env = "TENURE_TOKEN_FILE")]
+    pub(super) token_file: Option<PathBuf>,
+    /// For https://, the authorities to trust, in PEM
+    #[arg(long, value_name = "FILE", env = "TENURE_CA_FILE")]
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -3,13 +3,14 @@
 mod args;
 
 use crate::application::{self, Guard, Guarded};
-use crate::client::{self, ClientError, Resignation};
+use crate::client::{self, Access, ClientError, Resignation};
 use crate::config::{self, Config};
 use crate::daemon;
 use crate::election::Time;
 use crate::logging::Log;
+use crate::secret;
 use crate::shutdown::Signals;
-use args::{Args, ConfigArgs, Verb};
+use args::{Args, ConfigArgs, UrlArgs, Verb};
 use clap::Parser;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -36,15 +37,21 @@ pub fn main() -> ExitCode {
 }
 
 fn run(verb: Verb) -> u8 {
+    // What holds no secret is not hidden either: an application's crash is its own affair.
+    if !matches!(verb, Verb::Guard { .. } | Verb::Guarded { .. }) {
+        // Some sandboxes know no such thing; then there is nothing to be had from it.
+        let _ = secret::keep_memory_private();
+    }
     match verb {
         Verb::Run(args) => with_config(&args, |config| sidecar(&args, config, None)),
         Verb::Exec { config, command } => exec(&config, command),
         Verb::Check(args) => with_config(&args, |config| print(&config::report(config))),
-        Verb::Status { url, json } => ask(client::status(&url.url, json, &mut io::stdout())),
-        Verb::IsLeader { url, election } => {
-            ask(client::is_leader(&url.url, election.election.as_deref()))
-        }
-        Verb::Watch { url } => ask(watch(&url.url)),
+        Verb::Status { url, json } => ask(client::status(&url.access(), json, &mut io::stdout())),
+        Verb::IsLeader { url, election } => ask(client::is_leader(
+            &url.access(),
+            election.election.as_deref(),
+        )),
+        Verb::Watch { url } => ask(watch(&url.access())),
         Verb::Resign {
             url,
             election,
@@ -56,15 +63,19 @@ fn run(verb: Verb) -> u8 {
                 cooldown,
                 stopped,
             };
-            ask(client::resign(&url.url, &resignation, &mut io::stdout()))
+            ask(client::resign(
+                &url.access(),
+                &resignation,
+                &mut io::stdout(),
+            ))
         }
         Verb::Pause { url, election } => {
             let election = election.election.as_deref();
-            ask(client::pause(&url.url, election, &mut io::stdout()))
+            ask(client::pause(&url.access(), election, &mut io::stdout()))
         }
         Verb::Resume { url, election } => {
             let election = election.election.as_deref();
-            ask(client::resume(&url.url, election, &mut io::stdout()))
+            ask(client::resume(&url.access(), election, &mut io::stdout()))
         }
         Verb::Guard {
             stop_timeout,
@@ -128,6 +139,16 @@ fn load(args: &ConfigArgs) -> Result<Config, config::ConfigError> {
     Config::load(&args.config, &args.set, &|name| std::env::var(name).ok())
 }
 
+impl UrlArgs {
+    fn access(&self) -> Access {
+        Access {
+            url: self.url.clone(),
+            token_file: self.token_file.clone(),
+            ca_file: self.ca_file.clone(),
+        }
+    }
+}
+
 /// Asks a running sidecar.
 fn ask(question: impl Future<Output = Result<u8, ClientError>>) -> u8 {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -142,7 +163,7 @@ fn ask(question: impl Future<Output = Result<u8, ClientError>>) -> u8 {
 }
 
 /// Watches until the sidecar ends, or a signal comes.
-async fn watch(url: &str) -> Result<u8, ClientError> {
+async fn watch(access: &Access) -> Result<u8, ClientError> {
     let signal = async {
         match Signals::listen() {
             Ok(mut signals) => drop(signals.next().await),
@@ -150,7 +171,7 @@ async fn watch(url: &str) -> Result<u8, ClientError> {
             Err(_) => std::future::pending().await,
         }
     };
-    client::watch(url, signal, &mut io::stdout()).await
+    client::watch(access, signal, &mut io::stdout()).await
 }
 
 /// A reader that has gone (`tenure check | head`) is no failure.

@@ -1,18 +1,22 @@
 //! One connection to a sidecar, for one request. Every wait is bounded.
 
 use super::Why;
-use super::url::Url;
+use super::sidecar::Sidecar;
+use super::url::{Url, bare};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{CONNECTION, HOST};
+use hyper::header::{AUTHORIZATION, CONNECTION, HOST};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::future::pending;
+use std::io;
 use std::pin::{Pin, pin};
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 const CONNECT: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(5);
@@ -35,15 +39,33 @@ pub(super) struct Answer {
 }
 
 impl Connection {
-    pub(super) async fn open(url: &Url) -> Result<Self, Why> {
-        let connecting = timeout(CONNECT, TcpStream::connect(url.authority()));
-        let stream = connecting
+    pub(super) async fn open(to: &Sidecar) -> Result<Self, Why> {
+        timeout(CONNECT, Self::connect(to))
             .await
-            .map_err(|_| Why::no_answer(url, format!("no connection within {CONNECT:?}")))?
-            .map_err(|err| Why::no_answer(url, err))?;
+            .map_err(|_| Why::no_answer(to, format!("no connection within {CONNECT:?}")))?
+            .map_err(|err| Why::no_answer(to, err))
+    }
+
+    async fn connect(to: &Sidecar) -> io::Result<Self> {
+        match (&to.url, &to.tls) {
+            (Url::Unix(path), _) => Self::over(UnixStream::connect(path).await?).await,
+            (Url::Tcp { host, .. }, Some(tls)) => {
+                let stream = TcpStream::connect(to.url.authority()).await?;
+                let name = ServerName::try_from(bare(host).to_owned()).map_err(io::Error::other)?;
+                Self::over(tls.connect(name, stream).await?).await
+            }
+            (Url::Tcp { .. }, None) => {
+                Self::over(TcpStream::connect(to.url.authority()).await?).await
+            }
+        }
+    }
+
+    async fn over(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> io::Result<Self> {
         let (requests, driver) = handshake(TokioIo::new(stream))
             .await
-            .map_err(|err| Why::no_answer(url, err))?;
+            .map_err(io::Error::other)?;
         Ok(Connection {
             requests,
             driver: Box::pin(driver),
@@ -51,23 +73,27 @@ impl Connection {
     }
 
     /// Asks, and reads the answer to its end.
-    pub(super) async fn ask(self, url: &Url, method: Method, path: &str) -> Result<Answer, Why> {
+    pub(super) async fn ask(self, to: &Sidecar, method: Method, path: &str) -> Result<Answer, Why> {
         let exchange = async {
-            let (response, driver) = self.send(url, method, path).await?;
+            let (response, driver) = self.send(to, method, path).await?;
             let status = response.status();
             let whole = Limited::new(response.into_body(), BODY_BYTES).collect();
             let body = beside(driver, whole)
                 .await
-                .map_err(|err| Why::no_answer(url, err))?;
+                .map_err(|err| Why::no_answer(to, err))?;
             let body = body.to_bytes();
             Ok(Answer { status, body })
         };
-        bounded(url, exchange).await
+        bounded(to, exchange).await
     }
 
     /// Asks, and leaves the body of the answer to be read as it comes.
-    pub(super) async fn stream(self, url: &Url, path: &str) -> Result<(StatusCode, Chunks), Why> {
-        let (response, driver) = bounded(url, self.send(url, Method::GET, path)).await?;
+    pub(super) async fn stream(
+        self,
+        to: &Sidecar,
+        path: &str,
+    ) -> Result<(StatusCode, Chunks), Why> {
+        let (response, driver) = bounded(to, self.send(to, Method::GET, path)).await?;
         let status = response.status();
         let chunks = Chunks {
             body: response.into_body(),
@@ -78,17 +104,21 @@ impl Connection {
 
     async fn send(
         self,
-        url: &Url,
+        to: &Sidecar,
         method: Method,
         path: &str,
     ) -> Result<(Response<Incoming>, Driver), Why> {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(HOST, url.authority())
-            .header(CONNECTION, "close")
+            .header(HOST, to.url.authority())
+            .header(CONNECTION, "close");
+        if let Some(token) = &to.token {
+            request = request.header(AUTHORIZATION, token.authorization());
+        }
+        let request = request
             .body(Empty::new())
-            .map_err(|err| Why::no_answer(url, err))?;
+            .map_err(|err| Why::no_answer(to, err))?;
         let (mut requests, mut driver) = (self.requests, self.driver);
         let mut response = pin!(requests.send_request(request));
         let response = tokio::select! {
@@ -104,13 +134,13 @@ impl Connection {
                 }
             }
         };
-        let response = response.map_err(|err| Why::no_answer(url, err))?;
+        let response = response.map_err(|err| Why::no_answer(to, err))?;
         Ok((response, driver))
     }
 }
 
-async fn bounded<T>(url: &Url, wait: impl Future<Output = Result<T, Why>>) -> Result<T, Why> {
-    let late = |_| Why::no_answer(url, format!("connected, but no answer within {ANSWER:?}"));
+async fn bounded<T>(to: &Sidecar, wait: impl Future<Output = Result<T, Why>>) -> Result<T, Why> {
+    let late = |_| Why::no_answer(to, format!("connected, but no answer within {ANSWER:?}"));
     timeout(ANSWER, wait).await.map_err(late)?
 }
 

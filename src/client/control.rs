@@ -1,7 +1,8 @@
 //! The verbs that change something: `resign`, `pause`, `resume`.
 
 use super::connection::Answer;
-use super::url::{Url, encoded};
+use super::sidecar::{Access, Sidecar};
+use super::url::encoded;
 use super::{ClientError, Why, ask, screen};
 use hyper::{Method, StatusCode};
 use std::io::{self, Write};
@@ -23,12 +24,12 @@ pub struct Resignation {
 /// # Errors
 /// Where no sidecar answers, or it refuses for another reason than not leading.
 pub async fn resign(
-    url: &str,
+    access: &Access,
     resignation: &Resignation,
     out: &mut dyn Write,
 ) -> Result<u8, ClientError> {
     let asked = async {
-        let url: Url = url.parse()?;
+        let to = Sidecar::find(access)?;
         let mut path = format!("/resign?stopped={}", resignation.stopped);
         if let Some(name) = &resignation.election {
             path += &format!("&election={}", encoded(name));
@@ -36,11 +37,11 @@ pub async fn resign(
         if let Some(cooldown) = resignation.cooldown {
             path += &format!("&cooldown={}ms", cooldown.as_millis());
         }
-        let answer = ask(&url, Method::POST, &path).await?;
+        let answer = ask(&to, Method::POST, &path).await?;
         if answer.status != StatusCode::ACCEPTED {
-            return Err(answer.refusal(&url));
+            return Err(answer.refusal(&to));
         }
-        let accepted: Accepted = answer.parse(&url)?;
+        let accepted: Accepted = answer.parse(&to)?;
         let stays_out = match accepted.cooldown_ms {
             Some(cooldown) => format!("stays out for {cooldown} ms"),
             None => "was resigning already".to_owned(),
@@ -60,14 +61,14 @@ pub async fn resign(
 /// # Errors
 /// Where no sidecar answers, or it refuses.
 pub async fn pause(
-    url: &str,
+    access: &Access,
     election: Option<&str>,
     out: &mut dyn Write,
 ) -> Result<u8, ClientError> {
     let asked = async {
-        let url: Url = url.parse()?;
-        let answer = call(&url, "/pause", election, StatusCode::ACCEPTED).await?;
-        let accepted: Accepted = answer.parse(&url)?;
+        let to = Sidecar::find(access)?;
+        let answer = call(&to, "/pause", election, StatusCode::ACCEPTED).await?;
+        let accepted: Accepted = answer.parse(&to)?;
         accepted.tell("paused", "stays out until resumed", out)?;
         Ok(0)
     };
@@ -79,7 +80,7 @@ pub async fn pause(
 /// # Errors
 /// Where no sidecar answers, or it refuses.
 pub async fn resume(
-    url: &str,
+    access: &Access,
     election: Option<&str>,
     out: &mut dyn Write,
 ) -> Result<u8, ClientError> {
@@ -88,9 +89,9 @@ pub async fn resume(
         election: String,
     }
     let asked = async {
-        let url: Url = url.parse()?;
-        let answer = call(&url, "/resume", election, StatusCode::OK).await?;
-        let resumed: Resumed = answer.parse(&url)?;
+        let to = Sidecar::find(access)?;
+        let answer = call(&to, "/resume", election, StatusCode::OK).await?;
+        let resumed: Resumed = answer.parse(&to)?;
         writeln!(out, "resumed {}", screen::printable(&resumed.election))?;
         out.flush()?;
         Ok(0)
@@ -99,17 +100,17 @@ pub async fn resume(
 }
 
 async fn call(
-    url: &Url,
+    to: &Sidecar,
     path: &str,
     election: Option<&str>,
     expected: StatusCode,
 ) -> Result<Answer, Why> {
     let query = election.map_or(String::new(), |name| format!("?election={}", encoded(name)));
-    let answer = ask(url, Method::POST, &format!("{path}{query}")).await?;
+    let answer = ask(to, Method::POST, &format!("{path}{query}")).await?;
     if answer.status == expected {
         Ok(answer)
     } else {
-        Err(answer.refusal(url))
+        Err(answer.refusal(to))
     }
 }
 

@@ -6,19 +6,22 @@
 mod connection;
 mod control;
 mod screen;
+mod sidecar;
 mod url;
 mod watch;
 
 pub use control::{Resignation, pause, resign, resume};
+pub use sidecar::Access;
 pub use watch::watch;
 
 use connection::{Answer, Connection};
 use hyper::{Method, StatusCode};
 use serde::de::DeserializeOwned;
+use sidecar::Sidecar;
 use std::fmt::Display;
 use std::io::{self, Write};
 use thiserror::Error;
-use url::{Url, encoded};
+use url::encoded;
 
 /// Why a verb has nothing to show.
 #[derive(Debug, Error)]
@@ -32,8 +35,10 @@ pub struct ClientError {
 /// What went wrong.
 #[derive(Debug, Error)]
 enum Why {
-    #[error("--url {0:?} is not of the form http://host:port")]
+    #[error("--url {0:?} is not of the form http://host:port, https://host:port or unix:/path")]
     Url(String),
+    #[error("{0} {1}")]
+    Credentials(&'static str, String),
     #[error("no sidecar answers at {url}: {why}; is it running? --url or TENURE_URL say where")]
     NoAnswer { url: String, why: String },
     #[error("the sidecar at {url} answered {status}: {error}")]
@@ -47,9 +52,9 @@ enum Why {
 }
 
 impl Why {
-    fn no_answer(url: &Url, why: impl Display) -> Self {
+    fn no_answer(to: &Sidecar, why: impl Display) -> Self {
         Why::NoAnswer {
-            url: url.to_string(),
+            url: to.url.to_string(),
             why: why.to_string(),
         }
     }
@@ -63,15 +68,15 @@ impl Why {
 ///
 /// # Errors
 /// Where no sidecar answers, or the output can't be written.
-pub async fn status(url: &str, json: bool, out: &mut dyn Write) -> Result<u8, ClientError> {
+pub async fn status(access: &Access, json: bool, out: &mut dyn Write) -> Result<u8, ClientError> {
     let shown = async {
-        let url: Url = url.parse()?;
-        let answer = ask(&url, Method::GET, "/status").await?.expect_ok(&url)?;
+        let to = Sidecar::find(access)?;
+        let answer = ask(&to, Method::GET, "/status").await?.expect_ok(&to)?;
         if json {
             out.write_all(&answer.body)?;
             writeln!(out)?;
         } else {
-            screen::write(&answer.parse(&url)?, crate::clock::date(), out)?;
+            screen::write(&answer.parse(&to)?, crate::clock::date(), out)?;
         }
         out.flush()?;
         Ok(0)
@@ -83,12 +88,12 @@ pub async fn status(url: &str, json: bool, out: &mut dyn Write) -> Result<u8, Cl
 ///
 /// # Errors
 /// Where no sidecar answers, or it knows no such election.
-pub async fn is_leader(url: &str, election: Option<&str>) -> Result<u8, ClientError> {
+pub async fn is_leader(access: &Access, election: Option<&str>) -> Result<u8, ClientError> {
     let asked = async {
-        let url: Url = url.parse()?;
+        let to = Sidecar::find(access)?;
         let query = election.map_or(String::new(), |name| format!("?election={}", encoded(name)));
         // HEAD: nobody is going to act for as long as a promise would last.
-        let answer = ask(&url, Method::HEAD, &format!("/leader{query}")).await?;
+        let answer = ask(&to, Method::HEAD, &format!("/leader{query}")).await?;
         match answer.status {
             StatusCode::OK => Ok(0),
             StatusCode::SERVICE_UNAVAILABLE => Ok(1),
@@ -100,7 +105,7 @@ pub async fn is_leader(url: &str, election: Option<&str>) -> Result<u8, ClientEr
                     }
                     _ => "this is no sidecar".to_owned(),
                 },
-                url: url.to_string(),
+                url: to.url.to_string(),
                 status,
             }),
         }
@@ -108,21 +113,21 @@ pub async fn is_leader(url: &str, election: Option<&str>) -> Result<u8, ClientEr
     asked.await.map_err(|why: Why| why.exits(2))
 }
 
-async fn ask(url: &Url, method: Method, path: &str) -> Result<Answer, Why> {
-    let connection = Connection::open(url).await?;
-    connection.ask(url, method, path).await
+async fn ask(to: &Sidecar, method: Method, path: &str) -> Result<Answer, Why> {
+    let connection = Connection::open(to).await?;
+    connection.ask(to, method, path).await
 }
 
 impl Answer {
-    fn expect_ok(self, url: &Url) -> Result<Self, Why> {
+    fn expect_ok(self, to: &Sidecar) -> Result<Self, Why> {
         if self.status == StatusCode::OK {
             Ok(self)
         } else {
-            Err(self.refusal(url))
+            Err(self.refusal(to))
         }
     }
 
-    fn refusal(&self, url: &Url) -> Why {
+    fn refusal(&self, to: &Sidecar) -> Why {
         #[derive(serde::Deserialize)]
         struct Error {
             error: String,
@@ -132,14 +137,14 @@ impl Answer {
             |Error { error }| screen::printable(&error),
         );
         Why::Refused {
-            url: url.to_string(),
+            url: to.url.to_string(),
             status: self.status,
             error,
         }
     }
 
-    fn parse<T: DeserializeOwned>(&self, url: &Url) -> Result<T, Why> {
+    fn parse<T: DeserializeOwned>(&self, to: &Sidecar) -> Result<T, Why> {
         serde_json::from_slice(&self.body)
-            .map_err(|err| Why::no_answer(url, format!("what answers there is no sidecar ({err})")))
+            .map_err(|err| Why::no_answer(to, format!("what answers there is no sidecar ({err})")))
     }
 }

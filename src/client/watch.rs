@@ -2,7 +2,7 @@
 
 use super::connection::{Chunks, Connection};
 use super::screen::printable;
-use super::url::Url;
+use super::sidecar::{Access, Sidecar};
 use super::{Answer, ClientError, Why};
 use crate::clock;
 use crate::status::rfc3339;
@@ -15,13 +15,13 @@ use std::io::Write;
 /// # Errors
 /// Where no sidecar answers at first, or the output can't be written; the exit status is 1.
 pub async fn watch(
-    url: &str,
+    access: &Access,
     stop: impl Future<Output = ()>,
     out: &mut dyn Write,
 ) -> Result<u8, ClientError> {
     let watched = async {
-        let url: Url = url.parse()?;
-        let mut events = open(&url).await?;
+        let to = Sidecar::find(access)?;
+        let mut events = open(&to).await?;
         while let Some(event) = events.next().await {
             if event.name == "state" {
                 writeln!(out, "{} {}", rfc3339(clock::date()), line(&event.data))?;
@@ -37,12 +37,12 @@ pub async fn watch(
     result.map(|()| 0).map_err(|why: Why| why.exits(1))
 }
 
-async fn open(url: &Url) -> Result<Events, Why> {
-    let connection = Connection::open(url).await?;
-    let (status, mut chunks) = connection.stream(url, "/events").await?;
+async fn open(to: &Sidecar) -> Result<Events, Why> {
+    let connection = Connection::open(to).await?;
+    let (status, mut chunks) = connection.stream(to, "/events").await?;
     if status != StatusCode::OK {
         let body = chunks.next().await.unwrap_or_default();
-        return Err(Answer { status, body }.refusal(url));
+        return Err(Answer { status, body }.refusal(to));
     }
     Ok(Events {
         chunks,

@@ -22,6 +22,7 @@ pub use report::report;
 pub use status_file::StatusFile;
 
 use crate::election::{Candidate, Policy, Timing};
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -126,13 +127,67 @@ pub struct FileConfig {
     pub directory: PathBuf,
 }
 
-/// Where to answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where to answer, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpConfig {
-    /// Everything, the changing calls too; loopback.
-    pub api: SocketAddr,
+    /// Everything, the changing calls too; what other hosts can reach has both a token and TLS.
+    pub api: ApiAddress,
+    /// Holds what whoever asks on the api has to know.
+    pub token_file: Option<PathBuf>,
+    /// Where it is set, the api speaks TLS only.
+    pub tls: Option<ServerTls>,
     /// Read-only.
     pub probes: SocketAddr,
+    /// Where it is set, the probes speak TLS only.
+    pub probes_tls: Option<ServerTls>,
+}
+
+/// Where the api listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiAddress {
+    /// A port.
+    Tcp(SocketAddr),
+    /// A socket in the file system.
+    Unix(UnixSocket),
+}
+
+/// A socket in the file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixSocket {
+    /// Absolute.
+    pub path: PathBuf,
+    /// Who may connect: those who may write.
+    pub mode: u32,
+    /// Whose it is; who made it otherwise.
+    pub owner: Owner,
+}
+
+/// The ids of a user and a group, each if it is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The user.
+    pub uid: Option<u32>,
+    /// The group.
+    pub gid: Option<u32>,
+}
+
+/// How a listener says who it is, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerTls {
+    /// Its certificate, and those between that and an authority.
+    pub cert_file: PathBuf,
+    /// The certificate's key.
+    pub key_file: PathBuf,
+}
+
+impl fmt::Display for ApiAddress {
+    /// As it is written in the config.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ApiAddress::Tcp(address) => address.fmt(f),
+            ApiAddress::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
+        }
+    }
 }
 
 /// What is called.

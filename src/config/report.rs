@@ -3,8 +3,8 @@
 use super::duration::format as short;
 use super::env::escape;
 use super::{
-    CallConfig, Config, EtcdConfig, HealthConfig, HooksConfig, LogFormat, OnExit, Readiness,
-    StoreConfig, TlsConfig,
+    ApiAddress, CallConfig, Config, EtcdConfig, HealthConfig, HooksConfig, HttpConfig, LogFormat,
+    OnExit, Owner, Readiness, ServerTls, StoreConfig, TlsConfig,
 };
 use crate::election::{Application, Policy, ShutdownWait, Timing};
 use serde_yaml::{Mapping, Value};
@@ -64,10 +64,7 @@ fn effective(config: &Config) -> Mapping {
             put_path(section, "directory", &file.directory);
         }),
     });
-    put_section(&mut all, "http", |section| {
-        put(section, "api", &config.http.api.to_string());
-        put(section, "probes", &config.http.probes.to_string());
-    });
+    put_section(&mut all, "http", |section| put_http(section, &config.http));
     put_section(&mut all, "shutdown", |section| {
         put(section, "wait_for", &wait_for(config.policy.shutdown_wait));
         if let ShutdownWait::Application(timeout) = config.policy.shutdown_wait {
@@ -97,6 +94,37 @@ fn effective(config: &Config) -> Mapping {
         put(section, "level", &config.log.level.as_str().to_lowercase());
     });
     all
+}
+
+fn put_http(section: &mut Mapping, http: &HttpConfig) {
+    put(section, "api", &http.api.to_string());
+    if let ApiAddress::Unix(socket) = &http.api {
+        put(section, "api_mode", &format!("{:04o}", socket.mode));
+        let id = |id: Option<u32>| id.map_or_else(String::new, |id| id.to_string());
+        match socket.owner {
+            Owner {
+                uid: None,
+                gid: None,
+            } => {}
+            Owner { uid, gid: None } => put(section, "api_owner", &id(uid)),
+            Owner { uid, gid } => put(section, "api_owner", &format!("{}:{}", id(uid), id(gid))),
+        }
+    }
+    if let Some(file) = &http.token_file {
+        put_path(section, "token_file", file);
+    }
+    put_server_tls(section, "tls", http.tls.as_ref());
+    put(section, "probes", &http.probes.to_string());
+    put_server_tls(section, "probes_tls", http.probes_tls.as_ref());
+}
+
+fn put_server_tls(section: &mut Mapping, key: &str, tls: Option<&ServerTls>) {
+    if let Some(tls) = tls {
+        put_section(section, key, |section| {
+            put_path(section, "cert_file", &tls.cert_file);
+            put_path(section, "key_file", &tls.key_file);
+        });
+    }
 }
 
 fn put_etcd(section: &mut Mapping, etcd: &EtcdConfig) {

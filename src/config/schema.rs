@@ -16,7 +16,7 @@ pub(super) enum Shape {
 use Shape::{Call, List, Section, Text};
 
 /// Every key; a section before what it holds.
-const KEYS: [(&str, Shape); 50] = [
+const KEYS: [(&str, Shape); 59] = [
     ("election", Text),
     ("elections", List("[payments, reports]")),
     ("candidate", Section),
@@ -42,7 +42,16 @@ const KEYS: [(&str, Shape); 50] = [
     ("store.file.directory", Text),
     ("http", Section),
     ("http.api", Text),
+    ("http.api_mode", Text),
+    ("http.api_owner", Text),
+    ("http.token_file", Text),
+    ("http.tls", Section),
+    ("http.tls.cert_file", Text),
+    ("http.tls.key_file", Text),
     ("http.probes", Text),
+    ("http.probes_tls", Section),
+    ("http.probes_tls.cert_file", Text),
+    ("http.probes_tls.key_file", Text),
     ("shutdown", Section),
     ("shutdown.wait_for", Text),
     ("shutdown.timeout", Text),

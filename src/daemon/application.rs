@@ -11,7 +11,6 @@ use crate::hooks::{Hooks, StepDown};
 use crate::shutdown::{self, FORWARDED};
 use crate::status::{Application as News, Board, Command, ElectionHandle};
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tokio::sync::watch;
@@ -46,7 +45,7 @@ impl ForApplication {
         config: &Config,
         board: &Board,
         command: Option<Vec<OsString>>,
-        api: SocketAddr,
+        api: String,
     ) -> Result<Self, RunError> {
         let (shutting_down, ends) = watch::channel(false);
         let mut all = ForApplication {
@@ -110,18 +109,26 @@ impl ForApplication {
         command: Vec<OsString>,
         children: Children,
         election: &ElectionHandle,
-        api: SocketAddr,
+        api: String,
     ) -> Result<Exec, RunError> {
         let ending = Arc::new(Ending::default());
         self.ending = Some(Arc::clone(&ending));
-        let env = [
+        let mut env = vec![
             ("TENURE_ELECTION", election.status.name().to_owned()),
             ("TENURE_ID", config.candidate.id.clone()),
-            ("TENURE_URL", format!("http://{api}")),
+            ("TENURE_URL", api),
         ];
+        if let Some(file) = &config.http.token_file {
+            // It may be in another directory by the time it looks.
+            let file = system("finding http.token_file", std::path::absolute(file))?;
+            env.push(("TENURE_TOKEN_FILE", file.to_string_lossy().into_owned()));
+        }
         let program = Program {
             command,
-            env: env.map(|(name, value)| (name.to_owned(), value)).into(),
+            env: env
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
             stop_timeout: config.exec.stop_timeout,
             tenure: THIS_PROGRAM.into(),
         };

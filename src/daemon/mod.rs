@@ -6,10 +6,10 @@
 mod application;
 
 use crate::clock::{self, Alarms};
-use crate::config::{Config, StoreConfig};
+use crate::config::{ApiAddress, Config, HttpConfig, StoreConfig};
 use crate::driver::{Attendant, Driver};
 use crate::election::{Candidate, Election, Event, Hold, Policy, Timing};
-use crate::http::{self, Context, Surface};
+use crate::http::{self, Context, Credentials, Listener, Surface};
 use crate::logging::Log;
 use crate::metrics::{Metrics, Recorder};
 use crate::shutdown::{Caught, Signals};
@@ -21,13 +21,11 @@ use crate::store::{Session, random};
 use application::{ForApplication, supervision};
 use std::ffi::OsString;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// This program's version.
@@ -39,6 +37,9 @@ pub enum RunError {
     /// A listener's address can't be had.
     #[error("{0}")]
     Listen(io::Error),
+    /// A file with a token, a certificate or a key is no good.
+    #[error("{0}")]
+    Credentials(String),
     /// The store named in the config can't be used.
     #[error("store: {0}")]
     Store(String),
@@ -73,8 +74,8 @@ pub fn run(
     let runtime = runtime("http")?;
     let result = runtime.block_on(async {
         let mut signals = system("listening to signals", Signals::listen())?;
-        let api = listen("http.api", config.http.api)?;
-        let probes = listen("http.probes", config.http.probes)?;
+        let (api, probes) = listen(&config.http)?;
+        let credentials = vec![api.credentials(), probes.credentials()];
 
         let policy = Policy {
             application: supervision(config, command.is_some()),
@@ -88,13 +89,13 @@ pub fn run(
             id = board.candidate.id,
             store = board.store,
             elections = board.elections.len(),
-            api = %address(&api)?,
-            probes = %address(&probes)?,
+            %api,
+            %probes,
             "started"
         );
 
         let mut for_application =
-            ForApplication::start(config, &board, command, address(&api)?)?;
+            ForApplication::start(config, &board, command, api.url())?;
         let status_files = status_files(config, &board)?;
         let store = elections.store.clone();
         let (stop_http, stopped) = watch::channel(false);
@@ -105,7 +106,9 @@ pub fn run(
             Arc::clone(&context),
             stopped.clone(),
         ));
-        listeners.spawn(http::serve(probes, Surface::Probes, context, stopped));
+        listeners.spawn(http::serve(probes, Surface::Probes, context, stopped.clone()));
+        let reread = Arc::new(Notify::new());
+        listeners.spawn(http::keep_fresh(credentials, Arc::clone(&reread), stopped));
         let attendants = std::mem::take(&mut for_application.attendants);
         let mut ended = elections.start(attendants)?;
 
@@ -122,6 +125,7 @@ pub fn run(
                     Caught::Reload => {
                         for_application.reload();
                         store.reread_credentials();
+                        reread.notify_one();
                         if let Some(config) = reload() {
                             log.set_level(config.log.level);
                             tracing::info!(level = %config.log.level, "log level and credentials reread");
@@ -147,7 +151,7 @@ pub fn run(
         tracing::info!("stopped");
         result.map(|()| code)
     });
-    // A name that is still being looked up keeps nobody.
+    // Of what blocks, a disk that hangs or a name that is looked up may not let go; nothing depends on it any more.
     runtime.shutdown_background();
     result
 }
@@ -328,15 +332,19 @@ fn status_files(config: &Config, board: &Board) -> Result<StatusFiles, RunError>
     StatusFiles::start(files.collect()).map_err(RunError::StatusFile)
 }
 
-fn listen(key: &str, address: SocketAddr) -> Result<TcpListener, RunError> {
-    http::bind(key, address)
-        .and_then(TcpListener::from_std)
-        .map_err(RunError::Listen)
-}
-
-/// The port is another than configured where that is 0.
-fn address(listener: &TcpListener) -> Result<SocketAddr, RunError> {
-    system("naming a listener", listener.local_addr())
+/// The two listeners, with what their files hold.
+fn listen(config: &HttpConfig) -> Result<(Listener, Listener), RunError> {
+    let of_api = Credentials::of_api(config.tls.as_ref(), config.token_file.as_deref());
+    let of_api = Arc::new(of_api.map_err(RunError::Credentials)?);
+    let of_probes = Credentials::of_probes(config.probes_tls.as_ref());
+    let of_probes = Arc::new(of_probes.map_err(RunError::Credentials)?);
+    let api = match &config.api {
+        ApiAddress::Tcp(address) => Listener::tcp("http.api", *address, of_api),
+        ApiAddress::Unix(socket) => Listener::unix("http.api", socket, of_api),
+    };
+    let api = api.map_err(RunError::Listen)?;
+    let probes = Listener::tcp("http.probes", config.probes, of_probes);
+    Ok((api, probes.map_err(RunError::Listen)?))
 }
 
 fn runtime(name: &str) -> Result<Runtime, RunError> {

@@ -1,5 +1,6 @@
 //! `POST /resign`, `/pause` and `/resume`: the calls that change something.
 
+use super::admission::refuse_pages;
 use super::body::Body;
 use super::liveness::PATIENCE;
 use super::query::Query;
@@ -10,7 +11,6 @@ use crate::election::{RoleName, Time};
 use crate::status::{Command, ElectionHandle, rfc3339, state};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{HeaderMap, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -59,7 +59,7 @@ pub(super) async fn answer(
     body: Incoming,
     peer: &Peer,
 ) -> Result<Response<Body>, Refusal> {
-    refuse_other_sites(&parts.headers)?;
+    refuse_pages(&parts.headers)?;
     let query = Query::parse(parts.uri.query())?;
     let handle = query.pick(&peer.context.board.elections)?;
     let (cooldown, stopped) = (query.cooldown()?, query.stopped()?);
@@ -148,20 +148,6 @@ async fn ask<T: Default>(
             handle.status.name()
         ))
     })
-}
-
-/// A page of another site that a browser has open must not make this candidate resign. Browsers say where a
-/// POST comes from; a page that rebinds its name to this address claims to be of the same site, but it
-/// names an origin still.
-fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Refusal> {
-    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
-    if headers.contains_key(ORIGIN) || !matches!(site, None | Some(b"same-origin" | b"none")) {
-        return Err(Refusal::new(
-            StatusCode::FORBIDDEN,
-            "refused to a web page; call it from the command line or the application",
-        ));
-    }
-    Ok(())
 }
 
 async fn drain(body: Incoming, peer: &Peer) -> Result<(), Refusal> {

@@ -9,11 +9,15 @@
 //! where all are busy, of the one whose request came first; event streams are spared, and are fewer than
 //! connections. So neither idle nor slow peers can lock a probe out.
 
+mod admission;
 mod body;
 mod control;
+mod credentials;
 mod events;
 mod fence;
+mod fresh;
 mod io;
+mod listener;
 mod liveness;
 mod page;
 mod query;
@@ -21,14 +25,16 @@ mod respond;
 mod route;
 mod server;
 mod slots;
+mod socket;
 
+pub use credentials::{Credentials, keep_fresh};
+pub use listener::{Listener, bind};
 pub use server::{serve, serve_with};
 
 use crate::config::Readiness;
 use crate::metrics::Metrics;
 use crate::status::Board;
 use liveness::Liveness;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -108,53 +114,9 @@ impl Default for Limits {
     }
 }
 
-/// So many connections may wait to be accepted.
-const BACKLOG: i32 = 1024;
-
-/// Listens on `address`, which `key` of the config says; ready to be handed to tokio.
-///
-/// # Errors
-/// Where nobody can listen there; the error names the key and a remedy.
-pub fn bind(key: &str, address: SocketAddr) -> std::io::Result<TcpListener> {
-    // On Unix, `std` sets SO_REUSEADDR: a restart does not wait for old connections to be forgotten.
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        // `std` lets 128 wait to be accepted; a probe must not queue behind a burst of others, and be sent again.
-        rustix::net::listen(&listener, BACKLOG)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    bound.map_err(|err| {
-        use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
-        let why = match err.kind() {
-            AddrInUse => format!(
-                "address already in use; stop what listens there, or choose another with {key}"
-            ),
-            AddrNotAvailable => format!("this host has no such address; choose another with {key}"),
-            PermissionDenied => {
-                format!("not permitted; choose a port from 1024 on with {key}")
-            }
-            _ => err.to_string(),
-        };
-        std::io::Error::new(err.kind(), format!("{key}: {address}: {why}"))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_in_use_is_refused_with_the_key_and_a_remedy() {
-        let first = bind("http.api", "127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = first.local_addr().unwrap();
-        let error = bind("http.api", address).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "http.api: {address}: address already in use; stop what listens there, or choose another with http.api"
-            )
-        );
-    }
 
     #[test]
     fn event_streams_cannot_take_all_connections() {

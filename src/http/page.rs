@@ -5,7 +5,7 @@ use super::body::Body;
 use super::respond::{full, with};
 use crate::status::Answer;
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use hyper::{Response, StatusCode};
 use std::fmt::{self, Display, Write};
 
@@ -22,7 +22,6 @@ pub(super) fn response(context: &Context, answers: &[Answer]) -> Response<Body> 
     let html = render(id, context.version, answers).unwrap_or_default();
     let response = full(StatusCode::OK, HTML, Bytes::from(html));
     let response = with(response, CONTENT_SECURITY_POLICY, POLICY);
-    let response = with(response, X_CONTENT_TYPE_OPTIONS, "nosniff");
     with(response, REFERRER_POLICY, "no-referrer")
 }
 

@@ -2,7 +2,10 @@
 
 use super::body::Body;
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -14,7 +17,7 @@ pub(super) const JSON: &str = "application/json";
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) error: String,
-    allow: Option<&'static str>,
+    header: Option<(HeaderName, &'static str)>,
 }
 
 impl Refusal {
@@ -22,7 +25,7 @@ impl Refusal {
         Refusal {
             status,
             error: error.into(),
-            allow: None,
+            header: None,
         }
     }
 
@@ -36,10 +39,20 @@ impl Refusal {
 
     pub(super) fn method(allow: &'static str) -> Self {
         Refusal {
-            allow: Some(allow),
+            header: Some((ALLOW, allow)),
             ..Self::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 format!("method not allowed here; use {allow}"),
+            )
+        }
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        Refusal {
+            header: Some((WWW_AUTHENTICATE, "Bearer realm=\"tenure\"")),
+            ..Self::new(
+                StatusCode::UNAUTHORIZED,
+                "the api asks for a token; send what http.token_file holds as Authorization: Bearer",
             )
         }
     }
@@ -51,8 +64,8 @@ impl Refusal {
         }
         let error = Error { error: &self.error };
         let response = json(self.status, &error);
-        match self.allow {
-            Some(methods) => with(response, ALLOW, methods),
+        match self.header {
+            Some((name, value)) => with(response, name, value),
             None => response,
         }
     }
@@ -74,13 +87,13 @@ pub(super) fn fixed_json(text: &'static str) -> Response<Body> {
 pub(super) fn full(status: StatusCode, kind: &'static str, bytes: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::Full(bytes));
     *response.status_mut() = status;
-    with(uncached(response), CONTENT_TYPE, kind)
+    with(guarded(response), CONTENT_TYPE, kind)
 }
 
 /// An event stream.
 pub(super) fn stream(body: Body) -> Response<Body> {
     with(
-        uncached(Response::new(body)),
+        guarded(Response::new(body)),
         CONTENT_TYPE,
         "text/event-stream",
     )
@@ -97,8 +110,10 @@ pub(super) fn with(
     response
 }
 
-fn uncached(response: Response<Body>) -> Response<Body> {
-    with(response, CACHE_CONTROL, "no-store")
+/// Never stored, and taken for nothing but what it says it is: it may say back what was asked.
+fn guarded(response: Response<Body>) -> Response<Body> {
+    let response = with(response, CACHE_CONTROL, "no-store");
+    with(response, X_CONTENT_TYPE_OPTIONS, "nosniff")
 }
 
 /// Input as it may be said back: short. JSON and HTML are escaped elsewhere.

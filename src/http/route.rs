@@ -78,6 +78,9 @@ pub(super) async fn answer(request: Request<Incoming>, peer: Arc<Peer>) -> Respo
 async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<Body>, Refusal> {
     let now = clock::now();
     let busy = peer.activity.busy(now);
+    if peer.surface == Surface::Api {
+        peer.gate.admit(&parts)?;
+    }
     let Some(route) = Route::of(parts.uri.path(), peer.surface) else {
         let error = "no such path here; there are /, /leader, /follower, /status, /livez, /readyz, /startupz, /fence, /metrics, and on http.api also /events, /resign, /pause and /resume";
         return Err(Refusal::new(StatusCode::NOT_FOUND, error));

@@ -1,6 +1,7 @@
 //! A listener: accepts, serves each connection in a task of its own, and ends in order.
 
-use super::io::Impatient;
+use super::admission::Gate;
+use super::listener::{Accepted, Listener};
 use super::slots::{Activity, Slots};
 use super::{Context, Limits, Surface, route};
 use crate::clock;
@@ -12,7 +13,6 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers until `stop` turns true; then no later than a grace after, however many requests are open.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     surface: Surface,
     context: Arc<Context>,
     stop: watch::Receiver<bool>,
@@ -35,7 +35,7 @@ pub async fn serve(
 
 /// [`serve`] with other limits.
 pub async fn serve_with(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     surface: Surface,
     context: Arc<Context>,
     limits: Limits,
@@ -44,6 +44,8 @@ pub async fn serve_with(
     let mut tasks = JoinSet::new();
     let mut slots = Slots::default();
     let mut pausing = false;
+    let listener = listener.into();
+    let gate = Arc::new(listener.gate());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -55,7 +57,7 @@ pub async fn serve_with(
             accepted = listener.accept() => accepted,
         };
         let stream = match accepted {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 pausing = false;
                 stream
             }
@@ -79,6 +81,7 @@ pub async fn serve_with(
             surface,
             context: Arc::clone(&context),
             limits,
+            gate: Arc::clone(&gate),
             activity: Activity::new(clock::now()),
             stop: stop.clone(),
         });
@@ -98,6 +101,8 @@ pub(super) struct Peer {
     pub(super) surface: Surface,
     pub(super) context: Arc<Context>,
     pub(super) limits: Limits,
+    /// Counts on the api.
+    pub(super) gate: Arc<Gate>,
     pub(super) activity: Arc<Activity>,
     pub(super) stop: watch::Receiver<bool>,
 }
@@ -108,12 +113,17 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn connection(stream: TcpStream, peer: Arc<Peer>) {
-    // Answers are small and complete: there is nothing to wait for. Only slower where it fails.
-    let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Impatient::new(stream, peer.limits.stall));
+async fn connection(accepted: Accepted, peer: Arc<Peer>) {
     let mut stop = peer.stop.clone();
     let limits = peer.limits;
+    let opened = tokio::select! {
+        opened = accepted.open(limits.stall, limits.head) => opened,
+        () = stopped(&mut stop) => return,
+    };
+    let io = match opened {
+        Ok(stream) => TokioIo::new(stream),
+        Err(err) => return tracing::debug!(%err, "a handshake failed"),
+    };
     let service = service_fn(move |request| {
         let peer = Arc::clone(&peer);
         async move { Ok::<_, Infallible>(route::answer(request, peer).await) }

@@ -229,6 +229,25 @@ fn a_mistake_in_an_address_is_named_with_its_place_its_key_and_the_remedy() {
         ("{ probes: 127.0.0.1:4040 }", "c.yaml:3:17: http.probes: api 127.0.0.1:4040 and probes 127.0.0.1:4040", "use two ports"),
         ("{ probes: \"[::]:4040\" }", "c.yaml:3:17: http.probes: ", "use two ports"),
         ("{ api: \"[::1]:1\", probes: \"[::1]:1\" }", "c.yaml:3:33: http.probes: ", "use two ports"),
+        ("{ api: 0.0.0.0:1, token_file: t }", "c.yaml:3:14: http.api: 0.0.0.0:1 can be reached", "set both http.tls and http.token_file"),
+        ("{ api: 0.0.0.0:1, tls: { cert_file: c, key_file: k } }", "c.yaml:3:14: http.api: 0.0.0.0:1 can be reached", "set both http.tls and http.token_file"),
+        ("{ api: 'unix:' }", "c.yaml:3:14: http.api: \"\" is not the absolute path of a socket", "unix:/run/tenure/api.sock"),
+        ("{ api: unix:api.sock }", "c.yaml:3:14: http.api: \"api.sock\" is not the absolute path", "unix:/run/tenure/api.sock"),
+        ("{ api: unix:/run/ }", "c.yaml:3:14: http.api: \"/run/\" is not the absolute path", "unix:/run/tenure/api.sock"),
+        ("{ api: unix:/s, tls: { cert_file: c, key_file: k } }", "c.yaml:3:23: http.tls: a Unix socket doesn't leave this host", "leave tls out"),
+        ("{ api_mode: 0660 }", "c.yaml:3:19: http.api_mode: is for a Unix socket only", "leave this out"),
+        ("{ api_owner: 0 }", "c.yaml:3:20: http.api_owner: is for a Unix socket only", "leave this out"),
+        ("{ api: unix:/s, api_mode: rw }", "c.yaml:3:33: http.api_mode: \"rw\" is no mode", "\"0660\""),
+        ("{ api: unix:/s, api_mode: 0888 }", "c.yaml:3:33: http.api_mode: ", "\"0660\""),
+        ("{ api: unix:/s, api_mode: 1777 }", "c.yaml:3:33: http.api_mode: ", "\"0660\""),
+        ("{ api: unix:/s, api_owner: tenure }", "c.yaml:3:34: http.api_owner: \"tenure\" is not of the form", "use numbers"),
+        ("{ api: unix:/s, api_owner: '1:' }", "c.yaml:3:34: http.api_owner: ", "use numbers"),
+        ("{ api: unix:/s, api_owner: ':' }", "c.yaml:3:34: http.api_owner: ", "use numbers"),
+        ("{ api: unix:/s, api_owner: '4294967295' }", "c.yaml:3:34: http.api_owner: ", "use numbers"),
+        ("{ tls: { cert_file: c } }", "c.yaml:3:9: http.tls.key_file: is missing", "needs both cert_file and key_file"),
+        ("{ probes_tls: {} }", "c.yaml:3:9: http.probes_tls.cert_file: is missing", "needs both cert_file and key_file"),
+        ("{ token: x }", "c.yaml:3:9: http.token: unknown key", "token_file"),
+        ("{ token_file: '' }", "c.yaml:3:21: http.token_file: is empty", "leave the key out"),
     ];
     for (http, place, remedy) in table {
         let error = refused(&format!("{MINIMAL}http: {http}\n"));
@@ -241,6 +260,8 @@ fn a_mistake_in_an_address_is_named_with_its_place_its_key_and_the_remedy() {
         "{ api: 127.0.0.1:1, probes: 127.0.0.2:1 }",
         "{ api: 127.1.2.3:1, probes: 10.0.0.1:1 }",
         "{ api: \"[::ffff:127.0.0.1]:1\" }",
+        "{ api: unix:/run/tenure.sock, probes: 0.0.0.0:4040 }",
+        "{ api: 0.0.0.0:1, token_file: t, tls: { cert_file: c, key_file: k } }",
     ] {
         parse(&format!("{MINIMAL}http: {http}\n")).unwrap();
     }

@@ -18,15 +18,15 @@ const LONG: Duration = Duration::from_secs(3600);
 const AT_MOST: Duration = Duration::from_secs(10);
 
 const REQUESTS: &[&str] = &[
-    "GET /leader HTTP/1.1\r\nHost: a\r\n\r\n",
-    "GET /leader?election=payments HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n",
-    "GET http://a/status HTTP/1.0\r\n\r\n",
-    "HEAD /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-    "GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n",
-    "GET /fence?token=4711 HTTP/1.1\r\nHost: a\r\n\r\n",
-    "GET /events HTTP/1.1\r\nHost: a\r\n\r\n",
-    "GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
-    "POST /resign?cooldown=1s&stopped=true HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+    "GET /leader HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /leader?election=payments HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n",
+    "GET http://localhost/status HTTP/1.0\r\n\r\n",
+    "HEAD /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n",
+    "GET /fence?token=4711 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc",
+    "POST /resign?cooldown=1s&stopped=true HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
 ];
 
 const PIECES: &[&[u8]] = &[
@@ -138,7 +138,8 @@ fn requests_in_any_number_and_any_pieces_are_answered_one_by_one() {
     let strategy = (vec(asked, 1..20), vec(any::<Index>(), 0..20), any::<bool>());
     run(100, &strategy, async |fixture, (asked, cuts, api)| {
         let surface = if api { Surface::Api } else { Surface::Probes };
-        let request = |(path, _): &(&str, u16)| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let request =
+            |(path, _): &(&str, u16)| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let text: String = asked.iter().map(request).collect();
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len())).collect();
         cuts.extend([0, text.len()]);

@@ -26,7 +26,7 @@ impl Certificates {
              -subj /CN=authority -keyout ca.key -out ca.pem",
         );
         let extensions = format!(
-            "basicConstraints=CA:FALSE\nsubjectAltName=DNS:{SERVER_NAME}\n\
+            "basicConstraints=CA:FALSE\nsubjectAltName=DNS:{SERVER_NAME},DNS:localhost\n\
              extendedKeyUsage=serverAuth,clientAuth\n"
         );
         fs::write(certificates.file("extensions"), extensions).unwrap();

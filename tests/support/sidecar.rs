@@ -49,6 +49,7 @@ pub struct Spec {
     takeover_delay: String,
     store: String,
     more: String,
+    http: String,
     command: Vec<String>,
 }
 
@@ -82,6 +83,7 @@ impl Spec {
             takeover_delay: "0s".to_owned(),
             store,
             more: String::new(),
+            http: "api: \"127.0.0.1:API\", probes: \"127.0.0.1:PROBES\"".to_owned(),
             command: Vec::new(),
         }
     }
@@ -104,6 +106,12 @@ impl Spec {
     pub fn elections(self, names: &[&str]) -> Spec {
         let elections = format!("elections: {names:?}");
         Spec { elections, ..self }
+    }
+
+    /// The settings of `http`, in which `API` and `PROBES` stand for the two ports.
+    pub fn http(self, settings: &str) -> Spec {
+        let http = settings.to_owned();
+        Spec { http, ..self }
     }
 
     /// More lines of the config.
@@ -130,8 +138,11 @@ impl Spec {
             store,
             more,
             takeover_delay,
+            http,
             ..
         } = self;
+        let http = http.replace("API", &api.to_string());
+        let http = http.replace("PROBES", &probes.to_string());
         let [ttl, deadline, retry] =
             [self.lease.0, self.lease.1, self.lease.2].map(|lease| lease.as_millis());
         format!(
@@ -139,7 +150,7 @@ impl Spec {
              candidate: {{ id: {id:?}, advertise: \"http://{id}.test:8080\" }}\n\
              lease: {{ ttl: {ttl}ms, renew_deadline: {deadline}ms, retry_period: {retry}ms, takeover_delay: {takeover_delay} }}\n\
              store: {{ {store} }}\n\
-             http: {{ api: \"127.0.0.1:{api}\", probes: \"127.0.0.1:{probes}\" }}\n\
+             http: {{ {http} }}\n\
              {more}"
         )
     }
