@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tenure::config::{
-    CallConfig, Config, ConfigError, EtcdConfig, ExecConfig, FileConfig, HealthConfig, HooksConfig,
-    LogConfig, LogFormat, OnExit, Readiness, StoreConfig, TlsConfig, report,
+    Config, ConfigError, EtcdConfig, ExecConfig, FileConfig, HooksConfig, LogConfig, LogFormat,
+    OnExit, Readiness, StoreConfig, TlsConfig, report,
 };
-use tenure::election::{Application, Candidate, Policy, ShutdownWait, Timing};
+use tenure::election::{Candidate, Policy, ShutdownWait, Timing};
 use tracing::Level;
 
 const MINIMAL: &str = "election: payments\nstore: { file: { directory: /d } }\n";

@@ -90,9 +90,7 @@ impl ForApplication {
     ) -> Vec<Option<StepDown>> {
         let config = Arc::new(config.clone());
         let start = |election: &ElectionHandle| {
-            if hooks(&config).next().is_none() {
-                return None;
-            }
+            hooks(&config).next()?;
             let (hooks, step_down) =
                 Hooks::new(Arc::clone(&config), caller.clone(), election.clone());
             self.tasks.spawn(hooks.run());

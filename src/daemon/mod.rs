@@ -13,7 +13,7 @@ use crate::http::{self, Context, Surface};
 use crate::logging::Log;
 use crate::metrics::{Metrics, Recorder};
 use crate::shutdown::{Caught, Signals};
-use crate::status::{Board, Command, ElectionHandle, ElectionStatus};
+use crate::status::{self, Board, Command, ElectionHandle, ElectionStatus};
 use crate::status_file::StatusFiles;
 use crate::store::etcd::EtcdStore;
 use crate::store::file::FileStore;
@@ -42,6 +42,9 @@ pub enum RunError {
     /// The store named in the config can't be used.
     #[error("store: {0}")]
     Store(String),
+    /// A file with credentials can't be used.
+    #[error("{0}")]
+    Credentials(String),
     /// A status file can't be written.
     #[error("{0}")]
     StatusFile(io::Error),
@@ -123,7 +126,7 @@ pub fn run(
                         store.reread_credentials();
                         if let Some(config) = reload() {
                             log.set_level(config.log.level);
-                            tracing::info!(level = %config.log.level, "log level and credentials reread");
+                            tracing::info!(level = %config.log.level, "log level reread");
                         }
                     }
                     Caught::End => {
@@ -189,6 +192,7 @@ impl Elections {
             candidate: config.candidate.clone(),
             store: store.kind(),
             connected,
+            credentials: store.credentials(),
             elections: handles,
         };
         let metrics = Metrics::new(board.clone(), VERSION).map_err(RunError::Metrics)?;
@@ -267,10 +271,17 @@ impl OpenStore {
         match &config.store {
             StoreConfig::Etcd(etcd) => EtcdStore::open(etcd, &config.timing, connected)
                 .map(OpenStore::Etcd)
-                .map_err(RunError::Store),
+                .map_err(RunError::Credentials),
             StoreConfig::File(file) => FileStore::open(&file.directory, connected)
                 .map(OpenStore::File)
                 .map_err(|error| RunError::Store(error.to_string())),
+        }
+    }
+
+    fn credentials(&self) -> Option<Arc<status::Credentials>> {
+        match self {
+            OpenStore::Etcd(store) => store.credentials(),
+            OpenStore::File(_) => None,
         }
     }
 
