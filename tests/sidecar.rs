@@ -6,6 +6,8 @@ mod support;
 
 #[path = "sidecar/application.rs"]
 mod application;
+#[path = "sidecar/authentication.rs"]
+mod authentication;
 #[path = "sidecar/cli.rs"]
 mod cli;
 #[path = "sidecar/config.rs"]
@@ -36,7 +38,11 @@ mod promises;
 mod quorum;
 #[path = "sidecar/relayed.rs"]
 mod relayed;
+#[path = "sidecar/rotation.rs"]
+mod rotation;
 #[path = "sidecar/secured.rs"]
 mod secured;
 #[path = "sidecar/status_file.rs"]
 mod status_file;
+#[path = "sidecar/tls.rs"]
+mod tls;

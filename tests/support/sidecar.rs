@@ -50,6 +50,7 @@ pub struct Spec {
     store: String,
     more: String,
     command: Vec<String>,
+    environment: Vec<(String, PathBuf)>,
 }
 
 impl Spec {
@@ -83,6 +84,7 @@ impl Spec {
             store,
             more: String::new(),
             command: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -110,6 +112,12 @@ impl Spec {
     pub fn with(mut self, line: &str) -> Spec {
         self.more += line;
         self.more += "\n";
+        self
+    }
+
+    /// A variable of its environment.
+    pub fn environment(mut self, name: &str, value: &Path) -> Spec {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -157,6 +165,7 @@ impl Spec {
             probes,
             config,
             command: self.command.clone(),
+            environment: self.environment.clone(),
             log: directory.path().join("log"),
             _directory: directory,
             process: None,
@@ -189,6 +198,7 @@ pub struct Sidecar {
     pub probes: u16,
     pub config: PathBuf,
     command: Vec<String>,
+    environment: Vec<(String, PathBuf)>,
     log: PathBuf,
     process: Option<Process>,
     _directory: TempDir,
@@ -205,6 +215,7 @@ impl Sidecar {
         } else {
             "exec"
         };
+        command.envs(self.environment.iter().cloned());
         command.arg(verb).arg("--config").arg(&self.config);
         if !self.command.is_empty() {
             command.arg("--").args(&self.command);

@@ -2,7 +2,7 @@
 //! so it can be told what goes wrong, of which the client above says only that the connection is closed.
 
 use super::error::{Failure, because};
-use super::reasons::{ENCRYPTED, NOT_ENCRYPTED};
+use super::reasons::{CUT_OFF, ENCRYPTED, HANDSHAKE_CUT_OFF};
 use super::tls::Tls;
 use futures_util::future::BoxFuture;
 use hyper::Uri;
@@ -130,9 +130,7 @@ async fn secure(tcp: tokio::net::TcpStream, uri: &Uri, tls: Option<&Tls>) -> io:
         Err(error) => Err(io::Error::other(match tls.reason(&error) {
             Some(reason) => reason,
             // What a server that expects something else does with a handshake, mostly.
-            None if ended(&error) => {
-                format!("the handshake was cut off: {NOT_ENCRYPTED}, if it is meant to be plain")
-            }
+            None if ended(&error) => HANDSHAKE_CUT_OFF.to_owned(),
             None => format!("the handshake failed: {error}"),
         })),
     }
@@ -159,13 +157,17 @@ struct Stream {
 }
 
 impl Stream {
-    /// What a server that speaks TLS says to one that does not: an alert, or a sentence in old HTTP.
+    /// What a server that speaks TLS has for one that does not: nothing, an alert, or a sentence in old HTTP.
     fn listen(&mut self, first: &[u8]) {
-        let is_alert = first.starts_with(&[0x15, 0x03]);
-        if self.tls.is_none() && (is_alert || first.starts_with(b"HTTP/1")) {
+        self.is_new = false;
+        if self.tls.is_some() {
+            return;
+        }
+        if first.is_empty() {
+            self.overheard.note(CUT_OFF.to_owned());
+        } else if first.starts_with(&[0x15, 0x03]) || first.starts_with(b"HTTP/1") {
             self.overheard.note(ENCRYPTED.to_owned());
         }
-        self.is_new = false;
     }
 
     fn note(&self, error: &io::Error) {
@@ -185,6 +187,7 @@ impl AsyncRead for Stream {
         let before = buffer.filled().len();
         let read = ready!(self.io.as_mut().poll_read(context, buffer));
         match &read {
+            Err(_) if self.is_new && self.tls.is_none() => self.listen(&[]),
             Err(error) => self.note(error),
             Ok(()) if self.is_new => self.listen(&buffer.filled()[before..]),
             Ok(()) => {}

@@ -186,9 +186,12 @@ impl Observer {
             return Ok(());
         }
         election.lose_sight();
-        let reason = response.cancel_reason();
-        if response.compact_revision() != 0 || reason.contains("permission denied") {
+        if response.compact_revision() != 0 {
             return Ok(());
+        }
+        if response.cancel_reason().contains("permission denied") {
+            // What may be read may be watched: the token that the stream was opened with has aged.
+            return Err(Failure::Superseded);
         }
         Err(cancelled(response))
     }

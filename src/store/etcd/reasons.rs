@@ -32,8 +32,12 @@ impl Tls {
                         .to_owned()
                 }
             },
+            Error::Expired => {
+                "the server's certificate has expired; renew it, or set this host's clock"
+                    .to_owned()
+            }
             Error::ExpiredContext { not_after, .. } => format!(
-                "the server's certificate expired on {}; renew it, or set this host's clock",
+                "the server's certificate has expired, on {}; renew it, or set this host's clock",
                 certificate::date(not_after.as_secs())
             ),
             Error::NotValidYetContext { not_before, .. } => format!(
@@ -46,7 +50,7 @@ impl Tls {
             } => format!(
                 "the server's certificate is not for {}, but for {}; set store.etcd.tls.server_name, or the endpoint, to a name in it",
                 expected.to_str(),
-                presented.join(", "),
+                names(presented)
             ),
             other => format!("the server's certificate can't be trusted: {other}"),
         }
@@ -85,10 +89,30 @@ impl Tls {
     }
 }
 
+/// The names in a certificate, without what the library puts around them.
+fn names(presented: &[String]) -> String {
+    let bare = presented
+        .iter()
+        .map(|name| name.split('"').nth(1).unwrap_or(name));
+    let names: Vec<&str> = bare.collect();
+    if names.is_empty() {
+        return "no host by its subjectAltName".to_owned();
+    }
+    names.join(", ")
+}
+
 /// Said of a server that answers a handshake with something else.
-pub(super) const NOT_ENCRYPTED: &str =
+const NOT_ENCRYPTED: &str =
     "the server does not speak TLS on this port; write http:// for this endpoint";
 
-/// Said of a server that answers with a handshake.
+/// Said of a server that ends the connection in the middle of a handshake.
+pub(super) const HANDSHAKE_CUT_OFF: &str = "the server cut the handshake off; \
+    if it does not speak TLS on this port, write http:// for this endpoint";
+
+/// Said of a server that answers plain HTTP with an alert.
 pub(super) const ENCRYPTED: &str =
     "the server speaks TLS on this port; write https:// for this endpoint";
+
+/// Said of a server that answers plain HTTP with nothing, as etcd does where it expects a handshake.
+pub(super) const CUT_OFF: &str = "the server closed the connection without a word; \
+    if it speaks TLS on this port, write https:// for this endpoint";
