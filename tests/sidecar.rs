@@ -14,6 +14,8 @@ mod cli;
 mod config;
 #[path = "sidecar/elections.rs"]
 mod elections;
+#[path = "sidecar/endpoints.rs"]
+mod endpoints;
 #[path = "sidecar/exec.rs"]
 mod exec;
 #[path = "sidecar/file.rs"]

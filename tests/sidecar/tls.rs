@@ -166,12 +166,12 @@ fn what_only_the_handshake_shows_is_said_with_the_endpoint_and_the_remedy() {
         (
             over("https", &mutual),
             tls(&made, &named),
-            "the server wants a client certificate; set store.etcd.tls.cert_file and key_file",
+            "set store.etcd.tls.cert_file and key_file",
         ),
         (
             over("https", &mutual),
             tls(&made, &format!("{named}, {}", identity(&strangers))),
-            "the server refuses the client certificate in store.etcd.tls.cert_file",
+            "refuses the client certificate in store.etcd.tls.cert_file",
         ),
         (
             over("https", &plain),

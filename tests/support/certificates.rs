@@ -34,8 +34,14 @@ impl Certificates {
     /// A certificate and a key of this name, instead of those that it has, for so many days: negative, it has expired.
     #[track_caller]
     pub fn issue(&self, name: &str, days: i32) {
+        self.issue_for(&format!("DNS:{SERVER_NAME}"), name, days);
+    }
+
+    /// The same, for a server at this place: `DNS:…` or `IP:…`.
+    #[track_caller]
+    pub fn issue_for(&self, place: &str, name: &str, days: i32) {
         let extensions = format!(
-            "basicConstraints=CA:FALSE\nsubjectAltName=DNS:{SERVER_NAME}\n\
+            "basicConstraints=CA:FALSE\nsubjectAltName={place}\n\
              extendedKeyUsage=serverAuth,clientAuth\n"
         );
         fs::write(self.file("extensions"), extensions).unwrap();

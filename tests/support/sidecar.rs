@@ -27,7 +27,11 @@ pub const ROLE_BOUND: Duration = ms(10_000);
 
 /// `tenure` with no setting from the environment.
 pub fn tenure() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
+    clean(env!("CARGO_BIN_EXE_tenure"))
+}
+
+fn clean(program: &str) -> Command {
+    let mut command = Command::new(program);
     for name in ["POD_NAME", "POD_IP", "TENURE_URL", "RUST_LOG"] {
         command.env_remove(name);
     }
@@ -51,6 +55,7 @@ pub struct Spec {
     more: String,
     command: Vec<String>,
     environment: Vec<(String, PathBuf)>,
+    launcher: Vec<String>,
 }
 
 impl Spec {
@@ -85,6 +90,7 @@ impl Spec {
             more: String::new(),
             command: Vec::new(),
             environment: Vec::new(),
+            launcher: Vec::new(),
         }
     }
 
@@ -119,6 +125,15 @@ impl Spec {
     pub fn environment(mut self, name: &str, value: &Path) -> Spec {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// It is started by a program that becomes it, and gets its arguments as its last ones.
+    pub fn launched_by(self, launcher: &[&str]) -> Spec {
+        let launcher = launcher.iter().map(|&word| word.to_owned());
+        Spec {
+            launcher: launcher.collect(),
+            ..self
+        }
     }
 
     /// It runs this command while it leads.
@@ -166,6 +181,7 @@ impl Spec {
             config,
             command: self.command.clone(),
             environment: self.environment.clone(),
+            launcher: self.launcher.clone(),
             log: directory.path().join("log"),
             _directory: directory,
             process: None,
@@ -199,6 +215,7 @@ pub struct Sidecar {
     pub config: PathBuf,
     command: Vec<String>,
     environment: Vec<(String, PathBuf)>,
+    launcher: Vec<String>,
     log: PathBuf,
     process: Option<Process>,
     _directory: TempDir,
@@ -209,7 +226,14 @@ impl Sidecar {
     #[track_caller]
     pub fn restart(&mut self) {
         self.process = None;
-        let mut command = tenure();
+        let mut command = match self.launcher.split_first() {
+            None => tenure(),
+            Some((program, arguments)) => {
+                let mut command = clean(program);
+                command.args(arguments).arg(env!("CARGO_BIN_EXE_tenure"));
+                command
+            }
+        };
         let verb = if self.command.is_empty() {
             "run"
         } else {

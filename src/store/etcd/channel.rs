@@ -157,24 +157,47 @@ struct Stream {
 }
 
 impl Stream {
-    /// What a server that speaks TLS has for one that does not: nothing, an alert, or a sentence in old HTTP.
+    /// What came first, or that nothing did.
     fn listen(&mut self, first: &[u8]) {
         self.is_new = false;
-        if self.tls.is_some() {
-            return;
-        }
-        if first.is_empty() {
-            self.overheard.note(CUT_OFF.to_owned());
-        } else if first.starts_with(&[0x15, 0x03]) || first.starts_with(b"HTTP/1") {
-            self.overheard.note(ENCRYPTED.to_owned());
+        let reason = match &self.tls {
+            Some(tls) if first.is_empty() => tls.cut_off(),
+            None if first.is_empty() => CUT_OFF.to_owned(),
+            // What a server that speaks TLS has for one that does not: an alert, or a sentence in old HTTP.
+            None if first.starts_with(&[0x15, 0x03]) || first.starts_with(b"HTTP/1") => {
+                ENCRYPTED.to_owned()
+            }
+            _ => return,
+        };
+        self.overheard.note(reason);
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        match self.tls.as_ref().and_then(|tls| tls.reason(error)) {
+            Some(reason) => {
+                self.is_new = false;
+                self.overheard.note(reason);
+            }
+            None if self.is_new => self.listen(&[]),
+            None => {}
         }
     }
 
-    fn note(&self, error: &io::Error) {
-        let reason = self.tls.as_ref().and_then(|tls| tls.reason(error));
-        if let Some(reason) = reason {
-            self.overheard.note(reason);
+    /// Where nothing can be written any more, the reason may have come, and nobody would read it.
+    fn hear_out<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = &written {
+            let mut space = [0; 64];
+            let mut buffer = ReadBuf::new(&mut space);
+            match self.io.as_mut().poll_read(context, &mut buffer) {
+                Poll::Ready(Err(last)) => self.failed(&last),
+                _ => self.failed(error),
+            }
         }
+        written
     }
 }
 
@@ -187,8 +210,7 @@ impl AsyncRead for Stream {
         let before = buffer.filled().len();
         let read = ready!(self.io.as_mut().poll_read(context, buffer));
         match &read {
-            Err(_) if self.is_new && self.tls.is_none() => self.listen(&[]),
-            Err(error) => self.note(error),
+            Err(error) => self.failed(error),
             Ok(()) if self.is_new => self.listen(&buffer.filled()[before..]),
             Ok(()) => {}
         }
@@ -202,7 +224,8 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.io.as_mut().poll_write(context, bytes)
+        let written = self.io.as_mut().poll_write(context, bytes);
+        self.hear_out(context, written)
     }
 
     fn poll_write_vectored(
@@ -210,7 +233,8 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.io.as_mut().poll_write_vectored(context, bytes)
+        let written = self.io.as_mut().poll_write_vectored(context, bytes);
+        self.hear_out(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -218,7 +242,8 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.as_mut().poll_flush(context)
+        let written = self.io.as_mut().poll_flush(context);
+        self.hear_out(context, written)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -56,6 +56,21 @@ impl Tls {
         }
     }
 
+    /// Why the server ends the connection without a word once the handshake is over, as far as this side knows.
+    pub(super) fn cut_off(&self) -> String {
+        let perhaps = match &self.identity {
+            None => {
+                "it wants a client certificate, perhaps; set store.etcd.tls.cert_file and key_file"
+                    .to_owned()
+            }
+            Some((file, _)) => format!(
+                "it refuses the client certificate in store.etcd.tls.cert_file ({}), perhaps",
+                file.display()
+            ),
+        };
+        format!("the server closed the connection after the handshake: {perhaps}")
+    }
+
     /// Why the server refuses this client. It says so only in a word, and older ones mostly in the same.
     fn refusal(&self, alert: AlertDescription) -> String {
         use AlertDescription as Alert;
