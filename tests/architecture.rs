@@ -102,7 +102,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("status_file", &["status", "clock", "election"]),
     ("metrics", &["status", "clock", "election"]),
     ("config", &["election"]),
-    ("store", &["config", "clock", "election"]),
+    ("store", &["config", "status", "clock", "election"]),
     (
         "driver",
         &["clock", "store", "metrics", "status", "election"],

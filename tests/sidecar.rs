@@ -8,12 +8,16 @@ mod support;
 mod api;
 #[path = "sidecar/application.rs"]
 mod application;
+#[path = "sidecar/authentication.rs"]
+mod authentication;
 #[path = "sidecar/cli.rs"]
 mod cli;
 #[path = "sidecar/config.rs"]
 mod config;
 #[path = "sidecar/elections.rs"]
 mod elections;
+#[path = "sidecar/endpoints.rs"]
+mod endpoints;
 #[path = "sidecar/exec.rs"]
 mod exec;
 #[path = "sidecar/file.rs"]
@@ -40,9 +44,13 @@ mod promises;
 mod quorum;
 #[path = "sidecar/relayed.rs"]
 mod relayed;
+#[path = "sidecar/rotation.rs"]
+mod rotation;
 #[path = "sidecar/secrets.rs"]
 mod secrets;
 #[path = "sidecar/secured.rs"]
 mod secured;
 #[path = "sidecar/status_file.rs"]
 mod status_file;
+#[path = "sidecar/tls.rs"]
+mod tls;

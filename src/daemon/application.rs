@@ -93,7 +93,6 @@ impl ForApplication {
     ) -> Vec<Option<StepDown>> {
         let config = Arc::new(config.clone());
         let start = |election: &ElectionHandle| {
-            // Without any there is nothing to do.
             hooks(&config).next()?;
             let (hooks, step_down) =
                 Hooks::new(Arc::clone(&config), caller.clone(), election.clone());

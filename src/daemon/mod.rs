@@ -13,7 +13,7 @@ use crate::http::{self, Context, Credentials, Listener, Surface};
 use crate::logging::Log;
 use crate::metrics::{Metrics, Recorder};
 use crate::shutdown::{Caught, Signals};
-use crate::status::{Board, Command, ElectionHandle, ElectionStatus};
+use crate::status::{self, Board, Command, ElectionHandle, ElectionStatus};
 use crate::status_file::StatusFiles;
 use crate::store::etcd::EtcdStore;
 use crate::store::file::FileStore;
@@ -128,7 +128,7 @@ pub fn run(
                         reread.notify_one();
                         if let Some(config) = reload() {
                             log.set_level(config.log.level);
-                            tracing::info!(level = %config.log.level, "log level and credentials reread");
+                            tracing::info!(level = %config.log.level, "log level reread");
                         }
                     }
                     Caught::End => {
@@ -198,6 +198,7 @@ impl Elections {
             candidate: config.candidate.clone(),
             store: store.kind(),
             connected,
+            credentials: store.credentials(),
             elections: handles,
         };
         let metrics = Metrics::new(board.clone(), VERSION).map_err(RunError::Metrics)?;
@@ -276,10 +277,17 @@ impl OpenStore {
         match &config.store {
             StoreConfig::Etcd(etcd) => EtcdStore::open(etcd, &config.timing, connected)
                 .map(OpenStore::Etcd)
-                .map_err(RunError::Store),
+                .map_err(RunError::Credentials),
             StoreConfig::File(file) => FileStore::open(&file.directory, connected)
                 .map(OpenStore::File)
                 .map_err(|error| RunError::Store(error.to_string())),
+        }
+    }
+
+    fn credentials(&self) -> Option<Arc<status::Credentials>> {
+        match self {
+            OpenStore::Etcd(store) => store.credentials(),
+            OpenStore::File(_) => None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! the published snapshots and the time, so that it is right even at the first scrape after a freeze.
 
 mod counters;
+mod credentials;
 mod gauges;
 mod process;
 
@@ -82,6 +83,9 @@ impl Metrics {
         encoder.encode_utf8(&counters::of(counters), &mut text)?;
         encoder.encode_utf8(&self.keepalive_duration.collect(), &mut text)?;
         encoder.encode_utf8(&self.takeover_duration.collect(), &mut text)?;
+        if let Some(credentials) = &self.board.credentials {
+            encoder.encode_utf8(&credentials::of(&credentials.seen()), &mut text)?;
+        }
         encoder.encode_utf8(&process::families(self.started), &mut text)?;
         self.length.store(text.len(), Ordering::Relaxed);
         Ok(text)

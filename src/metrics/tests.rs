@@ -30,6 +30,7 @@ fn metrics(elections: &[&str]) -> (Metrics, Vec<Arc<ElectionStatus>>) {
         candidate,
         store: "file",
         connected: Arc::new(AtomicBool::new(true)),
+        credentials: None,
         elections: statuses
             .iter()
             .map(|status| ElectionHandle {

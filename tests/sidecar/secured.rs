@@ -1,8 +1,7 @@
 //! An etcd that asks for a certificate, or for a user and a password.
 
 use crate::support::certificates::{Certificates, SERVER_NAME};
-use crate::support::etcd::Etcd;
-use crate::support::etcdctl::Etcdctl;
+use crate::support::etcd::{Etcd, with_users};
 use crate::support::sidecar::{ELECTION, PREFIX, ROLE_BOUND, Spec, TTL};
 use crate::support::witness::Witnesses;
 use crate::support::{eventually, let_pass, ms};
@@ -60,7 +59,7 @@ fn a_file_that_is_no_certificate_is_refused_at_start_by_name() {
 
 #[test]
 fn a_user_that_may_only_touch_the_prefix_leads_also_after_etcd_has_forgotten_its_tokens() {
-    let (mut etcd, root) = etcd_with_users();
+    let (mut etcd, root) = with_users(Etcd::absent());
     let directory = TempDir::new().unwrap();
     let password_file = password_file(directory.path(), "right-4242");
     let spec = |id| Spec::on_secured(id, &[etcd.endpoint()], &user(&password_file));
@@ -94,7 +93,7 @@ fn a_user_that_may_only_touch_the_prefix_leads_also_after_etcd_has_forgotten_its
 
 #[test]
 fn a_wrong_password_is_complained_about_without_showing_it_and_may_be_mended() {
-    let (etcd, _root) = etcd_with_users();
+    let (etcd, _root) = with_users(Etcd::absent());
     let directory = TempDir::new().unwrap();
     let password_file = password_file(directory.path(), "wrong-7131");
     let mut a = Spec::on_secured("a", &[etcd.endpoint()], &user(&password_file)).start();
@@ -115,7 +114,7 @@ fn a_wrong_password_is_complained_about_without_showing_it_and_may_be_mended() {
 
 #[test]
 fn a_password_that_changes_while_one_leads_and_another_waits_keeps_neither_from_its_turn() {
-    let (etcd, root) = etcd_with_users();
+    let (etcd, root) = with_users(Etcd::absent());
     let directory = TempDir::new().unwrap();
     let password_file = password_file(directory.path(), "right-4242");
     let spec = |id| Spec::on_secured(id, &[etcd.endpoint()], &user(&password_file));
@@ -173,7 +172,7 @@ fn tls(certificates: &Certificates, with_identity: bool) -> String {
 
 #[test]
 fn an_election_that_etcd_refuses_costs_the_others_nothing() {
-    let (etcd, root) = etcd_with_users();
+    let (etcd, root) = with_users(Etcd::absent());
     for command in [
         "role revoke-permission candidate /tenure/ --prefix=true",
         "role grant-permission candidate readwrite /tenure/payments/ --prefix=true",
@@ -214,24 +213,4 @@ fn password_file(directory: &Path, password: &str) -> std::path::PathBuf {
     let file = directory.join("password");
     fs::write(&file, format!("{password}\n")).unwrap();
     file
-}
-
-/// `app` has the password `right-4242`, and may touch no more than it needs to.
-#[track_caller]
-fn etcd_with_users() -> (Etcd, Etcdctl) {
-    let etcd = Etcd::started();
-    for command in [
-        "user add root:secret",
-        "user grant-role root root",
-        "role add candidate",
-        "role grant-permission candidate readwrite /tenure/ --prefix=true",
-        "user add app:right-4242",
-        "user grant-role app candidate",
-        "auth enable",
-    ] {
-        let arguments: Vec<&str> = command.split(' ').collect();
-        etcd.ctl().run(&arguments);
-    }
-    let root = etcd.ctl().with_user("root:secret");
-    (etcd, root)
 }

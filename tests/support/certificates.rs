@@ -2,7 +2,7 @@
 
 use super::process::run;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -25,22 +25,38 @@ impl Certificates {
             "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
              -subj /CN=authority -keyout ca.key -out ca.pem",
         );
-        let extensions = format!(
-            "basicConstraints=CA:FALSE\nsubjectAltName=DNS:{SERVER_NAME},DNS:localhost\n\
-             extendedKeyUsage=serverAuth,clientAuth\n"
-        );
-        fs::write(certificates.file("extensions"), extensions).unwrap();
         for name in ["server", "client"] {
-            certificates.openssl(&format!(
-                "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
-                 -subj /CN={name} -keyout {name}.key -out {name}.csr"
-            ));
-            certificates.openssl(&format!(
-                "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
-                 -extfile extensions -out {name}.pem"
-            ));
+            certificates.issue(name, 2);
         }
         certificates
+    }
+
+    /// A certificate and a key of this name, instead of those that it has, for so many days: negative, it has expired.
+    #[track_caller]
+    pub fn issue(&self, name: &str, days: i32) {
+        self.issue_for(&format!("DNS:{SERVER_NAME},DNS:localhost"), name, days);
+    }
+
+    /// The same, for a server at this place: `DNS:…` or `IP:…`.
+    #[track_caller]
+    pub fn issue_for(&self, place: &str, name: &str, days: i32) {
+        let extensions = format!(
+            "basicConstraints=CA:FALSE\nsubjectAltName={place}\n\
+             extendedKeyUsage=serverAuth,clientAuth\n"
+        );
+        fs::write(self.file("extensions"), extensions).unwrap();
+        self.openssl(&format!(
+            "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+             -subj /CN={name} -keyout {name}.key -out {name}.csr"
+        ));
+        self.openssl(&format!(
+            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days {days} \
+             -extfile extensions -out {name}.pem"
+        ));
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -48,7 +64,7 @@ impl Certificates {
     }
 
     #[track_caller]
-    fn openssl(&self, arguments: &str) {
+    pub fn openssl(&self, arguments: &str) {
         let mut command = Command::new("openssl");
         command
             .args(arguments.split_whitespace())

@@ -8,10 +8,17 @@ use super::relay::{Mode, Relay};
 use super::{eventually, free_port, ms};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
+use std::env;
+use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
 const REMEDY: &str = "install it: apt-get install etcd-server etcd-client";
+
+/// Another version than the system's is tested where `TENURE_ETCD` names its binary.
+fn program() -> String {
+    env::var("TENURE_ETCD").unwrap_or_else(|_| "etcd".to_owned())
+}
 
 /// A server of etcd, alone or a member of a cluster. Its data and its ports outlive its process.
 pub struct Etcd {
@@ -24,7 +31,7 @@ pub struct Etcd {
     /// Without TLS at any time: for metrics and health.
     metrics_port: u16,
     initial_cluster: String,
-    tls: Vec<String>,
+    more: Vec<String>,
     directory: TempDir,
     process: Option<Process>,
 }
@@ -49,7 +56,7 @@ impl Etcd {
             peer_url: format!("http://127.0.0.1:{peer_port}"),
             metrics_port,
             initial_cluster: format!("single=http://127.0.0.1:{peer_port}"),
-            tls: Vec::new(),
+            more: Vec::new(),
             directory: TempDir::new().unwrap(),
             process: None,
         }
@@ -57,24 +64,45 @@ impl Etcd {
 
     /// A server that shows a certificate, and wants one. It has to be started.
     pub fn with_tls(certificates: &Certificates) -> Etcd {
-        let file = |name| certificates.file(name).to_str().unwrap().to_owned();
-        Etcd {
+        Etcd::with_tls_in(certificates.directory())
+    }
+
+    /// The same, of files in a directory: `ca.pem`, `server.pem` and `server.key`.
+    pub fn with_tls_in(directory: &Path) -> Etcd {
+        let ca_file = directory.join("ca.pem");
+        let trusted = format!("--trusted-ca-file={}", ca_file.display());
+        Etcd::with_server_tls_in(directory).with(&[&trusted, "--client-cert-auth"])
+    }
+
+    /// A server that shows a certificate. It has to be started.
+    pub fn with_server_tls(certificates: &Certificates) -> Etcd {
+        Etcd::with_server_tls_in(certificates.directory())
+    }
+
+    fn with_server_tls_in(directory: &Path) -> Etcd {
+        let file = |name| directory.join(name);
+        let etcd = Etcd {
             scheme: "https",
-            tls: vec![
-                format!("--cert-file={}", file("server.pem")),
-                format!("--key-file={}", file("server.key")),
-                format!("--trusted-ca-file={}", file("ca.pem")),
-                "--client-cert-auth".to_owned(),
-            ],
             ..Etcd::absent()
-        }
+        };
+        etcd.with(&[
+            &format!("--cert-file={}", file("server.pem").display()),
+            &format!("--key-file={}", file("server.key").display()),
+        ])
+    }
+
+    /// With more arguments, from its next start on.
+    pub fn with(mut self, arguments: &[&str]) -> Etcd {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned());
+        self.more.extend(arguments);
+        self
     }
 
     /// Starts it; it takes a while until it is healthy.
     pub fn start(&mut self) {
         let client = self.endpoint();
         let peer = format!("http://127.0.0.1:{}", self.peer_port);
-        let mut command = Command::new("etcd");
+        let mut command = Command::new(program());
         command
             .args(["--name", &self.name])
             .arg("--data-dir")
@@ -87,7 +115,7 @@ impl Etcd {
                 "--listen-metrics-urls=http://127.0.0.1:{}",
                 self.metrics_port
             ))
-            .args(&self.tls)
+            .args(&self.more)
             // Passwords needn't be hard to guess here.
             .arg("--bcrypt-cost=4")
             .args(["--initial-cluster", &self.initial_cluster])
@@ -213,4 +241,25 @@ impl EtcdCluster {
                 .position(|member| member.process.is_some() && member.ctl().is_raft_leader())
         })
     }
+}
+
+/// Starts a server on which `app`, whose password is `right-4242`, may touch no more than it needs to. Others ask as root.
+#[track_caller]
+pub fn with_users(mut etcd: Etcd) -> (Etcd, Etcdctl) {
+    etcd.start();
+    etcd.wait_until_healthy();
+    for command in [
+        "user add root:secret",
+        "user grant-role root root",
+        "role add candidate",
+        "role grant-permission candidate readwrite /tenure/ --prefix=true",
+        "user add app:right-4242",
+        "user grant-role app candidate",
+        "auth enable",
+    ] {
+        let arguments: Vec<&str> = command.split(' ').collect();
+        etcd.ctl().run(&arguments);
+    }
+    let root = etcd.ctl().with_user("root:secret");
+    (etcd, root)
 }

@@ -27,7 +27,11 @@ pub const ROLE_BOUND: Duration = ms(10_000);
 
 /// `tenure` with no setting from the environment.
 pub fn tenure() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
+    clean(env!("CARGO_BIN_EXE_tenure"))
+}
+
+fn clean(program: &str) -> Command {
+    let mut command = Command::new(program);
     for name in ["POD_NAME", "POD_IP", "TENURE_URL", "RUST_LOG"] {
         command.env_remove(name);
     }
@@ -51,6 +55,8 @@ pub struct Spec {
     more: String,
     http: String,
     command: Vec<String>,
+    environment: Vec<(String, PathBuf)>,
+    launcher: Vec<String>,
 }
 
 impl Spec {
@@ -85,6 +91,8 @@ impl Spec {
             more: String::new(),
             http: "api: \"127.0.0.1:API\", probes: \"127.0.0.1:PROBES\"".to_owned(),
             command: Vec::new(),
+            environment: Vec::new(),
+            launcher: Vec::new(),
         }
     }
 
@@ -119,6 +127,21 @@ impl Spec {
         self.more += line;
         self.more += "\n";
         self
+    }
+
+    /// A variable of its environment.
+    pub fn environment(mut self, name: &str, value: &Path) -> Spec {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// It is started by a program that becomes it, and gets its arguments as its last ones.
+    pub fn launched_by(self, launcher: &[&str]) -> Spec {
+        let launcher = launcher.iter().map(|&word| word.to_owned());
+        Spec {
+            launcher: launcher.collect(),
+            ..self
+        }
     }
 
     /// It runs this command while it leads.
@@ -168,6 +191,8 @@ impl Spec {
             probes,
             config,
             command: self.command.clone(),
+            environment: self.environment.clone(),
+            launcher: self.launcher.clone(),
             log: directory.path().join("log"),
             _directory: directory,
             process: None,
@@ -200,6 +225,8 @@ pub struct Sidecar {
     pub probes: u16,
     pub config: PathBuf,
     command: Vec<String>,
+    environment: Vec<(String, PathBuf)>,
+    launcher: Vec<String>,
     log: PathBuf,
     process: Option<Process>,
     _directory: TempDir,
@@ -210,12 +237,20 @@ impl Sidecar {
     #[track_caller]
     pub fn restart(&mut self) {
         self.process = None;
-        let mut command = tenure();
+        let mut command = match self.launcher.split_first() {
+            None => tenure(),
+            Some((program, arguments)) => {
+                let mut command = clean(program);
+                command.args(arguments).arg(env!("CARGO_BIN_EXE_tenure"));
+                command
+            }
+        };
         let verb = if self.command.is_empty() {
             "run"
         } else {
             "exec"
         };
+        command.envs(self.environment.iter().cloned());
         command.arg(verb).arg("--config").arg(&self.config);
         if !self.command.is_empty() {
             command.arg("--").args(&self.command);

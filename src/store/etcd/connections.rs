@@ -6,11 +6,17 @@
 //!
 //! With a password, making a connection takes etcd some costly hashing. It is made for all who wait, and goes on where one
 //! of them gives up waiting: to begin again each time would only bring more of the load that made it slow.
+//!
+//! New credentials change nothing until a connection made with them has been answered. Only then everything moves to that.
 
-use super::credentials::Credentials;
-use super::error::Failure;
+use super::channel::{self, Overheard};
+use super::credentials::{Credentials, are_needed};
+use super::error::{Failure, wants_no_login};
+use super::files::Files;
+use super::keyring::Keyring;
 use crate::config::EtcdConfig;
-use etcd_client::{Client, ConnectOptions};
+use crate::status;
+use etcd_client::{Client, ConnectOptions, GetOptions};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use std::collections::BTreeSet;
@@ -26,13 +32,24 @@ pub(super) struct Connections {
     config: EtcdConfig,
     /// How long an answer may take.
     bound: Duration,
+    keyring: Arc<Keyring>,
+    files: Files,
     current: Mutex<Option<(u64, Made)>>,
     /// The one that answered last, which need not be the current one.
     answered: Mutex<Option<Connection>>,
-    generation: watch::Sender<u64>,
+    turn: watch::Sender<Turn>,
     connected: Arc<AtomicBool>,
     /// What was said to be wrong since the store answered last.
     troubles: Mutex<BTreeSet<String>>,
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// Counts the connections.
+    pub(super) generation: u64,
+    /// An index.
+    endpoint: usize,
 }
 
 /// A connection that is made, or being made.
@@ -44,26 +61,47 @@ const SLOWEST_LOGIN: Duration = Duration::from_secs(3);
 /// An outage has that much to say at most.
 const MOST_TROUBLES: usize = 32;
 
+/// Credentials that were refused are tried again so often: the server may learn of them later.
+const OFFER_AGAIN: Duration = Duration::from_secs(30);
+
 /// A connection to one endpoint. Clones share it.
 #[derive(Clone)]
 pub(super) struct Connection(Arc<Link>);
 
 struct Link {
-    /// Large, and costly to clone.
-    client: Client,
-    generation: u64,
+    fresh: Fresh,
+    turn: Turn,
     /// How many answers have come on it, to anybody.
     answers: AtomicU64,
 }
 
+/// A client, before it has its turn.
+struct Fresh {
+    /// Large, and costly to clone.
+    client: Client,
+    overheard: Arc<Overheard>,
+}
+
 impl Connections {
-    pub(super) fn new(config: &EtcdConfig, bound: Duration, connected: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        config: &EtcdConfig,
+        bound: Duration,
+        keyring: Arc<Keyring>,
+        files: Files,
+        connected: Arc<AtomicBool>,
+    ) -> Self {
+        let first = Turn {
+            generation: 0,
+            endpoint: 0,
+        };
         Connections {
             config: config.clone(),
             bound,
+            keyring,
+            files,
             current: Mutex::new(None),
             answered: Mutex::new(None),
-            generation: watch::Sender::new(0),
+            turn: watch::Sender::new(first),
             connected,
             troubles: Mutex::default(),
         }
@@ -73,12 +111,12 @@ impl Connections {
     pub(super) async fn current(self: &Arc<Self>) -> Result<Connection, Failure> {
         let made = {
             let mut current = lock(&self.current);
-            let generation = self.generation();
+            let turn = self.turn();
             match &*current {
-                Some((made_for, made)) if *made_for == generation => made.clone(),
+                Some((made_for, made)) if *made_for == turn.generation => made.clone(),
                 _ => {
-                    let made = Arc::clone(self).make(generation).boxed().shared();
-                    *current = Some((generation, made.clone()));
+                    let made = Arc::clone(self).make(turn).boxed().shared();
+                    *current = Some((turn.generation, made.clone()));
                     made
                 }
             }
@@ -86,21 +124,104 @@ impl Connections {
         made.await
     }
 
-    async fn make(self: Arc<Self>, generation: u64) -> Result<Connection, Failure> {
-        let made = timeout(self.bound.max(SLOWEST_LOGIN), self.connect(generation))
-            .await
-            .unwrap_or_else(|_| Err(Failure::timed_out()));
+    async fn make(self: Arc<Self>, turn: Turn) -> Result<Connection, Failure> {
+        let made = self.connect(turn).await;
         if let Err(failure) = &made {
-            self.failed(generation, failure);
+            self.failed_at(turn, failure);
+            // The files may say by now what would have been accepted.
+            self.files.look();
             // The next one to ask tries again, also where another endpoint would not help.
-            lock(&self.current).take_if(|(made_for, _)| *made_for == generation);
+            let mut current = lock(&self.current);
+            current.take_if(|(made_for, _)| *made_for == turn.generation);
         }
         made
     }
 
+    /// Tries what was read last first: that is what somebody wants to be used.
+    async fn connect(&self, turn: Turn) -> Result<Connection, Failure> {
+        let endpoint = self.endpoint(turn);
+        let Some(offer) = self.keyring.offered() else {
+            let fresh = self.establish(endpoint, &self.keyring.in_use()).await?;
+            return Ok(Connection::new(fresh, turn));
+        };
+        match self.establish_and_ask(endpoint, &offer).await {
+            Ok(fresh) => {
+                self.keyring.accept(&offer, endpoint);
+                Ok(Connection::new(fresh, turn))
+            }
+            // Others would have to wait as long.
+            Err(failure) if failure.is_timeout() => Err(failure),
+            Err(failure) => match self.establish(endpoint, &self.keyring.in_use()).await {
+                Ok(fresh) => {
+                    self.keyring.refuse(&offer, endpoint, &failure);
+                    Ok(Connection::new(fresh, turn))
+                }
+                Err(_) => Err(failure),
+            },
+        }
+    }
+
+    /// Tries whatever credentials are offered, and moves everything to the connection made with them once that has
+    /// been answered. Until it is dropped.
+    pub(super) async fn exchange_credentials(self: Arc<Self>) {
+        let mut offers = self.keyring.offers();
+        loop {
+            if let Some(offer) = self.keyring.offered() {
+                self.try_offer(&offer).await;
+            }
+            // Fails only when everything ends.
+            let again = timeout(OFFER_AGAIN, offers.changed()).await;
+            if again.is_ok_and(|offered| offered.is_err()) {
+                return;
+            }
+        }
+    }
+
+    async fn try_offer(&self, offer: &Arc<Credentials>) {
+        let turn = self.turn();
+        let endpoint = self.endpoint(turn);
+        match self.establish_and_ask(endpoint, offer).await {
+            Ok(fresh) => {
+                self.keyring.accept(offer, endpoint);
+                self.move_to(fresh, turn.endpoint);
+            }
+            Err(failure) if self.connected.load(Ordering::Relaxed) => {
+                self.keyring.refuse(offer, endpoint, &failure);
+            }
+            // Not its fault, perhaps. Whoever connects next tries it.
+            Err(_) => {}
+        }
+    }
+
+    /// Has everything move to this connection, whichever is in use.
+    fn move_to(&self, fresh: Fresh, endpoint: usize) {
+        let mut current = lock(&self.current);
+        let turn = Turn {
+            generation: self.turn().generation + 1,
+            endpoint,
+        };
+        let made = futures_util::future::ready(Ok(Connection::new(fresh, turn)));
+        *current = Some((turn.generation, made.boxed().shared()));
+        self.turn.send_replace(turn);
+    }
+
+    /// Reads the files with credentials anew, whether they have changed or not.
+    pub(super) fn reread_credentials(&self) {
+        self.files.reread();
+    }
+
+    /// What becomes of the credentials, where there are any.
+    pub(super) fn credentials(&self) -> Option<Arc<status::Credentials>> {
+        are_needed(&self.config).then(|| self.keyring.status())
+    }
+
+    fn turn(&self) -> Turn {
+        *self.turn.borrow()
+    }
+
     /// Which connection is in use, or about to be made.
     pub(super) fn generation(&self) -> u64 {
-        *self.generation.borrow()
+        self.turn().generation
     }
 
     /// The connection that answered last, if it is not the one in use any more. Where only answers are
@@ -114,10 +235,8 @@ impl Connections {
     pub(super) fn answered(&self, connection: &Connection) {
         connection.0.answers.fetch_add(1, Ordering::Relaxed);
         if !self.connected.swap(true, Ordering::Relaxed) {
-            tracing::info!(
-                endpoint = self.endpoint(connection.generation()),
-                "store connected"
-            );
+            let endpoint = self.endpoint(connection.0.turn);
+            tracing::info!(endpoint, "store connected");
             lock(&self.troubles).clear();
         }
         let mut answered = lock(&self.answered);
@@ -126,30 +245,33 @@ impl Connections {
         }
     }
 
-    /// Somebody got no answer from the connection of that generation, or a refusal.
-    pub(super) fn failed(&self, generation: u64, failure: &Failure) {
-        self.report(generation, failure);
+    /// Somebody got no answer from that connection, or a refusal.
+    pub(super) fn failed(&self, connection: &Connection, failure: &Failure) {
+        let overheard = &connection.0.fresh.overheard;
+        self.failed_at(connection.0.turn, &overheard.explain(failure.clone()));
+    }
+
+    fn failed_at(&self, turn: Turn, failure: &Failure) {
+        self.report(self.endpoint(turn), failure);
         if matches!(failure, Failure::Unreachable(_)) {
-            self.generation.send_if_modified(|current| {
-                let ours = *current == generation;
-                *current += u64::from(ours);
+            self.turn.send_if_modified(|current| {
+                let ours = current.generation == turn.generation;
+                if ours {
+                    current.generation += 1;
+                    current.endpoint = (turn.endpoint + 1) % self.config.endpoints.len().max(1);
+                }
                 ours
             });
         }
     }
 
-    /// Has everything move to a fresh connection, made from files read anew.
-    pub(super) fn renew(&self) {
-        self.generation.send_modify(|generation| *generation += 1);
-    }
-
-    /// Changes when the connection in use has failed.
-    pub(super) fn generations(&self) -> watch::Receiver<u64> {
-        self.generation.subscribe()
+    /// Changes when the connection in use has failed, or makes way for another.
+    pub(super) fn turns(&self) -> watch::Receiver<Turn> {
+        self.turn.subscribe()
     }
 
     /// Says what is wrong, each thing once, until the store answers again.
-    fn report(&self, generation: u64, failure: &Failure) {
+    fn report(&self, endpoint: &str, failure: &Failure) {
         if matches!(failure, Failure::NoLease | Failure::Superseded) {
             return;
         }
@@ -157,62 +279,89 @@ impl Connections {
         if matches!(failure, Failure::Unreachable(_)) {
             self.connected.store(false, Ordering::Relaxed);
         }
-        let endpoint = self.endpoint(generation);
         let mut troubles = lock(&self.troubles);
         if troubles.len() < MOST_TROUBLES && troubles.insert(format!("{endpoint}: {failure}")) {
             tracing::warn!(endpoint, error = %failure, "store trouble");
         }
     }
 
-    async fn connect(&self, generation: u64) -> Result<Connection, Failure> {
-        let endpoint = self.endpoint(generation);
-        let mut options = ConnectOptions::new()
-            .with_connect_timeout(self.bound)
-            .with_require_leader(true);
-        let credentials = self.credentials(endpoint.starts_with("https://")).await?;
-        if let Some((user, password)) = credentials.login {
-            options = options
-                .with_user(user, password)
-                .with_auto_token_refresh(true);
+    async fn establish(&self, endpoint: &str, with: &Credentials) -> Result<Fresh, Failure> {
+        let is_encrypted = endpoint.starts_with("https://");
+        let tls = with.tls.clone().filter(|_| is_encrypted);
+        let opened = timeout(self.bound, channel::open(endpoint, tls, self.bound)).await;
+        let (channel, overheard) = opened.unwrap_or_else(|_| Err(Failure::timed_out()))?;
+        let log_in = log_in(channel, with.login.clone());
+        let bound = self.bound.max(SLOWEST_LOGIN);
+        match timeout(bound, log_in).await {
+            Ok(Ok(client)) => Ok(Fresh { client, overheard }),
+            Ok(Err(error)) => Err(overheard.explain(error.into())),
+            Err(_) => Err(overheard.explain(Failure::timed_out())),
         }
-        if let Some(tls) = credentials.tls {
-            options = options.with_tls(tls);
-        }
-        let client = Client::connect([endpoint], Some(options)).await?;
-        Ok(Connection(Arc::new(Link {
-            client,
-            generation,
-            answers: AtomicU64::new(0),
-        })))
     }
 
-    /// Reads the files anew, where a disk that hangs delays nobody else.
-    async fn credentials(&self, encrypted: bool) -> Result<Credentials, Failure> {
-        let (config, bound) = (self.config.clone(), self.bound);
-        let read = move || Credentials::read(&config, encrypted, bound);
-        tokio::task::spawn_blocking(read)
-            .await
-            .unwrap_or_else(|error| Err(error.to_string()))
-            .map_err(Failure::Refused)
+    /// Also waits for an answer: a client may believe to be let in before the server has looked at who it is.
+    async fn establish_and_ask(
+        &self,
+        endpoint: &str,
+        with: &Credentials,
+    ) -> Result<Fresh, Failure> {
+        let fresh = self.establish(endpoint, with).await?;
+        let options = GetOptions::new().with_limit(1).with_count_only();
+        let mut client = fresh.client.kv_client();
+        let asking = client.get(self.config.prefix.as_str(), Some(options));
+        let answer = match timeout(self.bound, asking).await {
+            Ok(answer) => answer.map(drop).map_err(Failure::from),
+            Err(_) => Err(Failure::timed_out()),
+        };
+        match answer.map_err(|failure| fresh.overheard.explain(failure)) {
+            // To be refused one thing is to be known.
+            Ok(()) | Err(Failure::Refused(_)) => Ok(fresh),
+            Err(failure) => Err(failure),
+        }
     }
 
-    fn endpoint(&self, generation: u64) -> &str {
-        let index = generation % self.config.endpoints.len().max(1) as u64;
-        self.config
-            .endpoints
-            .get(index as usize)
-            .map_or("", String::as_str)
+    fn endpoint(&self, turn: Turn) -> &str {
+        let endpoint = self.config.endpoints.get(turn.endpoint);
+        endpoint.map_or("", String::as_str)
     }
 }
 
+/// Gets a token for all that is asked later, where there is a user. It is renewed when it has aged.
+async fn log_in(
+    channel: tonic::transport::Channel,
+    login: Option<(String, String)>,
+) -> Result<Client, etcd_client::Error> {
+    let channel = etcd_client::Channel::Tonic(channel);
+    let options = ConnectOptions::new().with_require_leader(true);
+    if let Some((user, password)) = login {
+        let with_user = options
+            .clone()
+            .with_user(user, password)
+            .with_auto_token_refresh(true);
+        match Client::from_channel(channel.clone(), Some(with_user)).await {
+            Err(error) if wants_no_login(&error) => {}
+            made => return made,
+        }
+    }
+    Client::from_channel(channel, Some(options)).await
+}
+
 impl Connection {
+    fn new(fresh: Fresh, turn: Turn) -> Self {
+        Connection(Arc::new(Link {
+            fresh,
+            turn,
+            answers: AtomicU64::new(0),
+        }))
+    }
+
     pub(super) fn client(&self) -> &Client {
-        &self.0.client
+        &self.0.fresh.client
     }
 
     /// Which of the connections this is.
     pub(super) fn generation(&self) -> u64 {
-        self.0.generation
+        self.0.turn.generation
     }
 
     /// Changes with every answer.

@@ -1,75 +1,75 @@
-//! From files to what the client wants.
+//! From files to what it takes to be let in.
 
-use crate::config::{EtcdConfig, TlsConfig};
-use etcd_client::{Certificate, Identity, TlsOptions};
-use std::path::Path;
-use std::time::Duration;
+use super::tls::Tls;
+use crate::config::EtcdConfig;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// What it takes to be let in.
+/// What it takes to be let in, as the files had it when they were read.
 pub(super) struct Credentials {
     /// A user's name and password.
     pub(super) login: Option<(String, String)>,
-    pub(super) tls: Option<TlsOptions>,
+    /// For endpoints that are encrypted.
+    pub(super) tls: Option<Arc<Tls>>,
 }
 
 impl Credentials {
-    /// Reads all files that the config names. It blocks.
+    /// Reads all files that the config names, and the system's authorities where they are needed. It blocks.
     ///
     /// # Errors
-    /// A sentence that names the file.
-    pub(super) fn read(
-        config: &EtcdConfig,
-        encrypted: bool,
-        handshake: Duration,
-    ) -> Result<Self, String> {
+    /// A sentence that names the config's key and the file.
+    pub(super) fn read(config: &EtcdConfig) -> Result<Self, String> {
         let login = config.user.as_ref().map(|(user, file)| {
-            let password = read(file)?;
-            Ok::<_, String>((
-                user.clone(),
-                password.trim_end_matches(['\r', '\n']).to_owned(),
-            ))
+            let password = password(file)?;
+            Ok::<_, String>((user.clone(), password))
         });
-        let tls = encrypted.then(|| {
+        let tls = uses_tls(config).then(|| {
             let config = config.tls.clone().unwrap_or_default();
-            options(&config, handshake)
+            Tls::read(&config).map(Arc::new)
         });
         Ok(Credentials {
             login: login.transpose()?,
             tls: tls.transpose()?,
         })
     }
+
+    /// Until when the client certificate holds, in seconds since 1970.
+    pub(super) fn client_certificate_expiry(&self) -> Option<u64> {
+        self.tls.as_ref()?.identity.as_ref()?.1
+    }
 }
 
-fn options(config: &TlsConfig, handshake: Duration) -> Result<TlsOptions, String> {
-    let mut options = TlsOptions::new().timeout(handshake);
-    options = match &config.ca_file {
-        Some(file) => options.ca_certificate(Certificate::from_pem(pem(file, "CERTIFICATE")?)),
-        None => options.with_native_roots(),
-    };
-    if let Some((cert_file, key_file)) = &config.identity {
-        let cert = pem(cert_file, "CERTIFICATE")?;
-        let key = pem(key_file, "PRIVATE KEY")?;
-        options = options.identity(Identity::from_pem(cert, key));
-    }
-    if let Some(name) = &config.server_name {
-        options = options.domain_name(name);
-    }
-    Ok(options)
+/// Whether there is anything that could change.
+pub(super) fn are_needed(config: &EtcdConfig) -> bool {
+    config.user.is_some() || uses_tls(config)
 }
 
-/// The client takes garbage, and fails later for a reason that misleads: so look here.
-fn pem(file: &Path, label: &str) -> Result<String, String> {
-    let text =
-        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let begins = text.lines().any(|line| {
-        line.starts_with("-----BEGIN ") && line.trim_end().ends_with(&format!("{label}-----"))
-    });
-    if !begins {
-        return Err(format!("{}: holds no {label} in PEM", file.display()));
-    }
-    Ok(text)
+/// The files that the config names.
+pub(super) fn files(config: &EtcdConfig) -> Vec<PathBuf> {
+    let password = config.user.iter().map(|(_, file)| file);
+    let authorities = config.tls.iter().filter_map(|tls| tls.ca_file.as_ref());
+    let identity = config.tls.iter().filter_map(|tls| tls.identity.as_ref());
+    let identity = identity.flat_map(|(cert, key)| [cert, key]);
+    let files = password.chain(authorities).chain(identity);
+    files.cloned().collect()
 }
 
-fn read(file: &Path) -> Result<String, String> {
-    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
+/// What a file holds, where that is text.
+pub(super) fn text(key: &str, file: &Path) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|error| format!("{key}: {}: {error}", file.display()))
+}
+
+fn uses_tls(config: &EtcdConfig) -> bool {
+    let mut endpoints = config.endpoints.iter();
+    endpoints.any(|endpoint| endpoint.starts_with("https://"))
+}
+
+fn password(file: &Path) -> Result<String, String> {
+    const KEY: &str = "store.etcd.password_file";
+    let text = text(KEY, file)?;
+    let password = text.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(format!("{KEY}: {}: is empty", file.display()));
+    }
+    Ok(password.to_owned())
 }

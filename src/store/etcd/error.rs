@@ -3,6 +3,8 @@
 use std::fmt;
 use tonic::Code;
 
+const NO_ANSWER: &str = "no answer in time";
+
 /// Why an operation on etcd failed.
 #[derive(Clone, Debug)]
 pub(super) enum Failure {
@@ -18,7 +20,11 @@ pub(super) enum Failure {
 
 impl Failure {
     pub(super) fn timed_out() -> Self {
-        Failure::Unreachable("no answer in time".to_owned())
+        Failure::Unreachable(NO_ANSWER.to_owned())
+    }
+
+    pub(super) fn is_timeout(&self) -> bool {
+        matches!(self, Failure::Unreachable(message) if message.starts_with(NO_ANSWER))
     }
 }
 
@@ -40,12 +46,32 @@ impl From<etcd_client::Error> for Failure {
     }
 }
 
+/// Said of a login, also with a user that does not exist.
+const WRONG_PASSWORD: &str = "authentication failed";
+
+/// Said of a request without a login.
+const NO_USER: &str = "user name is empty";
+
+/// Said of a login.
+const NO_AUTHENTICATION: &str = "authentication is not enabled";
+
+/// Whether etcd wants nobody to log in: then whoever has a password is as welcome as all others.
+pub(super) fn wants_no_login(error: &etcd_client::Error) -> bool {
+    matches!(error, etcd_client::Error::GRpcStatus(status) if status.message().contains(NO_AUTHENTICATION))
+}
+
 fn from_status(status: &tonic::Status) -> Failure {
     let message = status.message();
     match status.code() {
         Code::NotFound if message.contains("lease not found") => Failure::NoLease,
         // A token that aged, or a password that changed: a fresh connection reads the file and logs in anew.
         Code::Unauthenticated => Failure::Unreachable(message.to_owned()),
+        Code::InvalidArgument if message.contains(WRONG_PASSWORD) => Failure::Unreachable(format!(
+            "{message}; set store.etcd.username and what is in password_file"
+        )),
+        Code::InvalidArgument if message.contains(NO_USER) => Failure::Unreachable(format!(
+            "{message}: etcd wants to know who asks; set store.etcd.username and password_file"
+        )),
         Code::InvalidArgument if message.contains("auth") => {
             Failure::Unreachable(message.to_owned())
         }
@@ -59,7 +85,10 @@ fn from_status(status: &tonic::Status) -> Failure {
 }
 
 /// A sentence, and the causes that it does not name yet.
-fn because(message: &str, mut cause: Option<&(dyn std::error::Error + 'static)>) -> String {
+pub(super) fn because(
+    message: &str,
+    mut cause: Option<&(dyn std::error::Error + 'static)>,
+) -> String {
     let mut text = message.to_owned();
     while let Some(error) = cause {
         let more = error.to_string();

@@ -5,23 +5,32 @@
 //! nothing in the client beyond single requests: sessions, retries and failing over are done here.
 
 mod calls;
+mod certificate;
+mod channel;
 mod connections;
 mod credentials;
 mod error;
+mod files;
 mod keepalives;
+mod keyring;
 mod layout;
 mod observer;
+mod reasons;
 mod requests;
+mod tls;
 mod watches;
 
 use crate::clock::Alarms;
 use crate::config::EtcdConfig;
 use crate::election::{Action, Candidate, Event, Lease, LeaseId, Timing};
+use crate::status;
 use crate::store::{Lane, Namesakes, Session};
 use calls::Calls;
 use connections::Connections;
 use credentials::Credentials;
+use files::{Files, Stamp};
 use keepalives::KeepAlives;
+use keyring::Keyring;
 use observer::{Observer, Sight, Watched};
 use requests::Requests;
 use std::pin::Pin;
@@ -43,16 +52,20 @@ impl EtcdStore {
     /// Connects when there is something to ask; `connected` tells whether the last request was answered.
     ///
     /// # Errors
-    /// A sentence that names the file, where one of those named in the config can't be used.
+    /// A sentence that names the config's key and the file, where one of those named there can't be used.
     pub fn open(
         config: &EtcdConfig,
         timing: &Timing,
         connected: Arc<AtomicBool>,
     ) -> Result<Self, String> {
         let bound = timing.retry_period();
-        Credentials::read(config, config.tls.is_some(), bound)?;
+        let read_at = Stamp::of(&credentials::files(config));
+        let keyring = Arc::new(Keyring::new(Credentials::read(config)?));
+        let files = Files::watch(config, read_at, &keyring)
+            .map_err(|error| format!("starting a thread: {error}"))?;
+        let connections = Connections::new(config, bound, keyring, files, connected);
         Ok(EtcdStore {
-            connections: Arc::new(Connections::new(config, bound, connected)),
+            connections: Arc::new(connections),
             key_prefix: config.prefix.clone(),
             bound,
         })
@@ -63,9 +76,15 @@ impl EtcdStore {
         layout::election_prefix(&self.key_prefix, election)
     }
 
-    /// Reads the files with credentials anew, for a fresh connection that everything moves to.
+    /// Reads the files with credentials anew. Everything moves to a connection made with them, once that has been
+    /// answered. They are also reread, a second or two later, where they change.
     pub fn reread_credentials(&self) {
-        self.connections.renew();
+        self.connections.reread_credentials();
+    }
+
+    /// What becomes of the credentials, where there are any.
+    pub fn credentials(&self) -> Option<Arc<status::Credentials>> {
+        self.connections.credentials()
     }
 
     /// Begins to observe elections, as a candidate that has not joined yet. They share a connection, streams of
@@ -95,6 +114,7 @@ impl EtcdStore {
         let mut observer = JoinSet::new();
         let observe = Observer::new(Arc::clone(&requests), watched, timing.ttl(), alarms.alarm());
         observer.spawn(observe.observe());
+        observer.spawn(Arc::clone(&self.connections).exchange_credentials());
         let observer = Arc::new(observer);
         seen.into_iter()
             .map(|(prefix, sights)| EtcdSession {

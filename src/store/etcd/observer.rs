@@ -5,7 +5,7 @@
 //! passes. The same watch is a leader's watch of its own key.
 
 use super::calls::header_revision;
-use super::connections::Connection;
+use super::connections::{Connection, Turn};
 use super::error::Failure;
 use super::layout;
 use super::requests::Requests;
@@ -114,8 +114,7 @@ impl Observer {
                 let result = self.follow(&connection).await;
                 self.elections.iter_mut().for_each(Watched::lose_sight);
                 if let Err(failure) = result {
-                    let generation = connection.generation();
-                    requests.connections.failed(generation, &failure);
+                    requests.connections.failed(&connection, &failure);
                 }
             }
             // Between connections only: nothing is waited for that could be told. Short, where this one told anything.
@@ -125,7 +124,7 @@ impl Observer {
 
     /// Follows the queues on one connection. Returns when another is to be used.
     async fn follow(&mut self, connection: &Connection) -> Result<(), Failure> {
-        let mut generations = self.requests.connections.generations();
+        let mut turns = self.requests.connections.turns();
         let mut watches = Watches::new(connection, self.requests.bound);
         let mut reads: FuturesUnordered<Read> = FuturesUnordered::new();
         for index in 0..self.elections.len() {
@@ -173,7 +172,7 @@ impl Observer {
                     asked = true;
                     heard_at = clock::now();
                 }
-                () = another(&mut generations, connection.generation()) => return Ok(()),
+                () = another(&mut turns, connection.generation()) => return Ok(()),
             }
         }
     }
@@ -187,9 +186,12 @@ impl Observer {
             return Ok(());
         }
         election.lose_sight();
-        let reason = response.cancel_reason();
-        if response.compact_revision() != 0 || reason.contains("permission denied") {
+        if response.compact_revision() != 0 {
             return Ok(());
+        }
+        if response.cancel_reason().contains("permission denied") {
+            // What may be read may be watched: the token that the stream was opened with has aged.
+            return Err(Failure::Superseded);
         }
         Err(cancelled(response))
     }
@@ -211,9 +213,9 @@ impl Observer {
 }
 
 /// Waits until another connection is to be used.
-async fn another(generations: &mut watch::Receiver<u64>, than: u64) {
+async fn another(turns: &mut watch::Receiver<Turn>, than: u64) {
     // Fails only when everything ends.
-    let _ = generations.wait_for(|now| *now != than).await;
+    let _ = turns.wait_for(|now| now.generation != than).await;
 }
 
 async fn read(connection: &Connection, prefix: &str) -> Result<(Queue, Keys), Failure> {

@@ -65,7 +65,7 @@ impl Requests {
             let answer = call(connection).await;
             match &answer {
                 Ok(_) | Err(Failure::NoLease) => self.connections.answered(connection),
-                Err(failure) => self.connections.failed(connection.generation(), failure),
+                Err(failure) => self.connections.failed(connection, failure),
             }
             answer
         };
@@ -78,7 +78,7 @@ impl Requests {
             && connection.answers() == answers
         {
             let silent = Failure::timed_out();
-            self.connections.failed(connection.generation(), &silent);
+            self.connections.failed(&connection, &silent);
         }
         Err(Failure::timed_out())
     }

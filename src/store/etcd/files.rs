@@ -1,0 +1,170 @@
+//! Looks after the files with credentials, on a thread of its own: a disk may hang, and the elections must not.
+//!
+//! It polls. What would be told of a change differs between a file that is written over, one that is renamed into
+//! place, and Kubernetes, which exchanges a symbolic link to a directory of all of them; and some file systems tell nothing.
+//! A look costs a system call for each file.
+
+use super::credentials::{self, Credentials};
+use super::keyring::Keyring;
+use crate::config::EtcdConfig;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+/// How often to look.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Asks for a look. With the last of its clones, the thread ends.
+#[derive(Clone)]
+pub(super) struct Files(Option<SyncSender<Ask>>);
+
+enum Ask {
+    /// Whether anything has changed.
+    Look,
+    /// Read, whether it has or not.
+    Reread,
+}
+
+/// One that waits is as good as several.
+const WAITING_ASKS: usize = 2;
+
+impl Files {
+    /// Begins to look after the files that the config names. `read_at` is what they were when they were read.
+    ///
+    /// # Errors
+    /// Where the system refuses a thread.
+    pub(super) fn watch(
+        config: &EtcdConfig,
+        read_at: Stamp,
+        keyring: &Arc<Keyring>,
+    ) -> io::Result<Self> {
+        if !credentials::are_needed(config) {
+            return Ok(Files(None));
+        }
+        let (asks, asked) = sync_channel(WAITING_ASKS);
+        let reader = Reader {
+            config: config.clone(),
+            keyring: Arc::downgrade(keyring),
+            last_seen: read_at.clone(),
+            read_at,
+        };
+        // Nobody waits for its end: it may hang with the disk, and holds nothing.
+        let thread = thread::Builder::new().name("credentials".to_owned());
+        thread.spawn(move || reader.run(&asked))?;
+        Ok(Files(Some(asks)))
+    }
+
+    /// Somebody was not let in: looks at once.
+    pub(super) fn look(&self) {
+        self.ask(Ask::Look);
+    }
+
+    /// Reads at once.
+    pub(super) fn reread(&self) {
+        self.ask(Ask::Reread);
+    }
+
+    fn ask(&self, ask: Ask) {
+        if let Some(asks) = &self.0 {
+            // Fails where others have asked already.
+            let _ = asks.try_send(ask);
+        }
+    }
+}
+
+/// What tells one state of the files from another, without reading them. Links are followed.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Stamp(Vec<Option<[i64; 6]>>);
+
+impl Stamp {
+    pub(super) fn of(files: &[PathBuf]) -> Self {
+        let stamps = files.iter().map(|file| {
+            let found = fs::metadata(file).ok()?;
+            let (device, inode) = (found.dev().cast_signed(), found.ino().cast_signed());
+            let (modified, changed) = (found.mtime_nsec(), found.ctime_nsec());
+            Some([
+                device,
+                inode,
+                found.mtime(),
+                modified,
+                found.ctime(),
+                changed,
+            ])
+        });
+        Stamp(stamps.collect())
+    }
+}
+
+struct Reader {
+    config: EtcdConfig,
+    keyring: Weak<Keyring>,
+    last_seen: Stamp,
+    read_at: Stamp,
+}
+
+impl Reader {
+    fn run(mut self, asked: &Receiver<Ask>) {
+        let files = credentials::files(&self.config);
+        loop {
+            let ask = match asked.recv_timeout(LOOK_EVERY) {
+                Ok(ask) => Some(ask),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let seen = Stamp::of(&files);
+            let has_changed = seen != self.read_at;
+            // Of a certificate and its key, one is written first: what changes is read once it has come to rest.
+            let has_settled = seen == self.last_seen;
+            self.last_seen = seen.clone();
+            let is_final = match ask {
+                Some(Ask::Reread) => true,
+                Some(Ask::Look) if has_changed => has_settled,
+                None if has_changed && has_settled => true,
+                _ => continue,
+            };
+            let read = Credentials::read(&self.config);
+            let Some(keyring) = self.keyring.upgrade() else {
+                return;
+            };
+            match read {
+                Ok(credentials) => keyring.offer(credentials),
+                Err(error) if is_final => keyring.unreadable(&error),
+                Err(_) => continue,
+            }
+            self.read_at = seen;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_stamp_changes_with_what_links_lead_to_and_where_a_file_goes_or_comes() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for version in ["1", "2"] {
+            fs::create_dir(at(version)).unwrap();
+            fs::write(at(version).join("file"), "same").unwrap();
+        }
+        // As Kubernetes mounts a secret.
+        symlink("1", at("..data")).unwrap();
+        symlink("..data/file", at("file")).unwrap();
+        let files = [at("file")];
+        let first = Stamp::of(&files);
+        assert!(first == Stamp::of(&files));
+        symlink("2", at("..new")).unwrap();
+        fs::rename(at("..new"), at("..data")).unwrap();
+        let second = Stamp::of(&files);
+        assert!(first != second);
+        fs::remove_file(at("..data")).unwrap();
+        assert!(second != Stamp::of(&files) && first != Stamp::of(&files));
+    }
+}

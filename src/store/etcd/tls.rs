@@ -1,0 +1,190 @@
+//! From files in PEM to what a handshake needs. Everything that can be found wrong with a file is found here,
+//! and told with the config's key and the file.
+
+use super::certificate;
+use super::credentials::text;
+use crate::clock;
+use crate::config::TlsConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+const CA_FILE: &str = "store.etcd.tls.ca_file";
+const CERT_FILE: &str = "store.etcd.tls.cert_file";
+const KEY_FILE: &str = "store.etcd.tls.key_file";
+const SERVER_NAME: &str = "store.etcd.tls.server_name";
+
+/// Whom to trust, and who this is.
+pub(super) struct Tls {
+    pub(super) config: Arc<ClientConfig>,
+    /// The name expected in the server's certificate, if not the endpoint's host.
+    server_name: Option<String>,
+    /// The file with the authorities, if not the system's are trusted.
+    pub(super) ca_file: Option<PathBuf>,
+    /// The file with the client certificate, and until when that holds.
+    pub(super) identity: Option<(PathBuf, Option<u64>)>,
+}
+
+impl Tls {
+    /// Reads the files, or the system's authorities where none are named. It blocks.
+    ///
+    /// # Errors
+    /// A sentence that names the config's key and the file.
+    pub(super) fn read(config: &TlsConfig) -> Result<Self, String> {
+        let roots = match &config.ca_file {
+            Some(file) => authorities(file)?,
+            None => system_authorities()?,
+        };
+        if let Some(name) = &config.server_name {
+            let wrong =
+                |_| format!("{SERVER_NAME}: {name:?} is neither a host's name nor an address");
+            ServerName::try_from(name.as_str()).map_err(wrong)?;
+        }
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots);
+        let mut identity = None;
+        let mut client = match &config.identity {
+            None => builder.with_no_client_auth(),
+            Some((cert_file, key_file)) => {
+                let chain = certificates(CERT_FILE, cert_file)?;
+                let not_after = chain
+                    .first()
+                    .and_then(|first| certificate::not_after(first));
+                refuse_expired(cert_file, not_after)?;
+                identity = Some((cert_file.clone(), not_after));
+                let key = private_key(key_file)?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| unfit(cert_file, key_file, &error))?
+            }
+        };
+        client.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Tls {
+            config: Arc::new(client),
+            server_name: config.server_name.clone(),
+            ca_file: config.ca_file.clone(),
+            identity,
+        })
+    }
+
+    /// The name that the server's certificate must hold.
+    pub(super) fn expected_name(
+        &self,
+        host: &str,
+    ) -> Result<ServerName<'static>, InvalidDnsNameError> {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let name = self.server_name.as_deref().unwrap_or(bare);
+        ServerName::try_from(name.to_owned())
+    }
+}
+
+/// Those that a file names. One that can't be read is an error: the server's might be of that one.
+fn authorities(file: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for (number, certificate) in (1..).zip(certificates(CA_FILE, file)?) {
+        roots.add(certificate).map_err(|error| {
+            let file = file.display();
+            format!("{CA_FILE}: {file}: certificate {number} in it can't be read: {error}")
+        })?;
+    }
+    Ok(roots)
+}
+
+fn system_authorities() -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // The system's hold some that are of no use, and nobody can do anything about that.
+    roots.add_parsable_certificates(found.certs);
+    if !roots.is_empty() {
+        return Ok(roots);
+    }
+    let why = found.errors.first();
+    let why = why.map_or(String::new(), |error| format!(" ({error})"));
+    Err(format!(
+        "{CA_FILE}: is not set, and this system has no certificates of authorities{why}; set it, or install ca-certificates"
+    ))
+}
+
+fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let text = text(key, file)?;
+    let wrong = |error: pem::Error| {
+        let file = file.display();
+        format!("{key}: {file}: is damaged, not all of it is PEM: {error}")
+    };
+    let certificates = CertificateDer::pem_slice_iter(text.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(wrong)?;
+    if certificates.is_empty() {
+        let (file, instead) = (file.display(), instead(&text));
+        return Err(format!(
+            "{key}: {file}: holds no certificate in PEM{instead}"
+        ));
+    }
+    Ok(certificates)
+}
+
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let text = text(KEY_FILE, file)?;
+    let shown = file.display();
+    // As PKCS #8 says it, and as OpenSSL used to.
+    if text.contains("ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
+        return Err(format!(
+            "{KEY_FILE}: {shown}: is encrypted; decrypt it with openssl pkey -in {shown} -out FILE, and protect FILE by its mode"
+        ));
+    }
+    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| match error {
+        pem::Error::NoItemsFound => {
+            let instead = instead(&text);
+            format!("{KEY_FILE}: {shown}: holds no private key in PEM{instead}")
+        }
+        error => format!("{KEY_FILE}: {shown}: is damaged, not all of it is PEM: {error}"),
+    })
+}
+
+/// What a file holds that was named in the wrong place.
+fn instead(text: &str) -> &'static str {
+    if text.contains("PRIVATE KEY-----") {
+        ", but a private key"
+    } else if text.contains("BEGIN CERTIFICATE-----") {
+        ", but a certificate"
+    } else {
+        ""
+    }
+}
+
+fn refuse_expired(cert_file: &Path, not_after: Option<u64>) -> Result<(), String> {
+    match not_after {
+        Some(end) if has_passed(end) => Err(format!(
+            "{CERT_FILE}: {}: expired on {}; renew it",
+            cert_file.display(),
+            certificate::date(end)
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// By the date of this host, as the handshake has it too.
+pub(super) fn has_passed(seconds: u64) -> bool {
+    let now = clock::date().duration_since(SystemTime::UNIX_EPOCH);
+    now.is_ok_and(|now| now.as_secs() > seconds)
+}
+
+fn unfit(cert_file: &Path, key_file: &Path, error: &rustls::Error) -> String {
+    let (cert_file, key_file) = (cert_file.display(), key_file.display());
+    match error {
+        rustls::Error::InconsistentKeys(_) => format!(
+            "{KEY_FILE}: {key_file}: is not the key of the certificate in {cert_file}; give the two that belong together"
+        ),
+        rustls::Error::InvalidCertificate(_) => {
+            format!("{CERT_FILE}: {cert_file}: holds a certificate that can't be read: {error}")
+        }
+        _ => format!("{KEY_FILE}: {key_file}: holds a key that can't be used: {error}"),
+    }
+}
