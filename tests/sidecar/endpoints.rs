@@ -136,6 +136,7 @@ fn a_resolver_that_hangs_delays_neither_another_endpoint_nor_answers_nor_the_end
 }
 
 /// What starts a program with another file in this place; none where that takes privileges that are not there.
+#[expect(clippy::print_stderr, reason = "so that nobody takes it for tested")]
 fn with_file_at(place: &str, file: &Path) -> Option<[String; 5]> {
     let may = Command::new("unshare").args(["--mount", "true"]).output();
     if !may.is_ok_and(|output| output.status.success()) {
