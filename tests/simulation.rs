@@ -1,8 +1,9 @@
 //! The core that ships, in a world of virtual time where everything breaks, judged after every event.
 //!
-//! What is real: the state machine. What is modelled: the driver's loop and an adapter's books (one request a lane, a
-//! bound on each, answers of an old connection ignored), a store that behaves like etcd, clocks that drift, and a
-//! network that loses, delays, doubles and reorders. What is not: threads, sockets, disks; the tests on real parts have those.
+//! What is real: the state machine, and the driver's steps. What is modelled: the driver's loop and an adapter's books (one
+//! request a lane, a bound on each, answers of an old connection ignored), a store that behaves like etcd, clocks that
+//! drift, a network that loses, delays, doubles and reorders, and in half of the worlds applications with a guardian that
+//! nothing freezes. What is not: threads, sockets, disks, processes; the tests on real parts have those.
 //!
 //! A seed that fails is run again by `TENURE_SEED=<seed> cargo test --test simulation one_seed -- --nocapture`; a
 //! million are run by `TENURE_SEEDS=1000000 cargo test --release --test simulation many_seeds -- --nocapture`.
