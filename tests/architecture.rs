@@ -102,7 +102,10 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("status_file", &["status", "clock", "election"]),
     ("metrics", &["status", "clock", "election"]),
     ("config", &["election"]),
-    ("store", &["config", "status", "clock", "election"]),
+    (
+        "store",
+        &["config", "status", "secret", "clock", "election"],
+    ),
     (
         "driver",
         &["clock", "store", "metrics", "status", "election"],

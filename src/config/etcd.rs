@@ -24,10 +24,20 @@ pub(super) fn config(settings: &Settings<'_>) -> Result<EtcdConfig, ConfigError>
         let key = format!("store.etcd.endpoints[{index}]");
         return Err(settings.error(&key, message));
     }
+    let user = user(settings)?;
+    let is_mixed = plain.is_some() && endpoints.iter().any(|url| url.starts_with("https:"));
+    if let (Some(index), true, Some(_)) = (plain, is_mixed, &user) {
+        let message = format!(
+            "{} is not encrypted, and would be sent the password where those that are can't be reached; write https:// for all",
+            endpoints[index]
+        );
+        let key = format!("store.etcd.endpoints[{index}]");
+        return Err(settings.error(&key, message));
+    }
     Ok(EtcdConfig {
         endpoints,
         prefix: prefix(settings)?,
-        user: user(settings)?,
+        user,
         tls,
     })
 }

@@ -134,6 +134,8 @@ pub enum Reason {
     LeaderSeen,
     /// Keepalives were not answered in time.
     Deadline,
+    /// The queue could not be seen for as long as a lease may go unrenewed.
+    Blind,
     /// The store had no such lease: expired or revoked.
     LeaseGone,
     /// The place in the queue was deleted.
@@ -159,6 +161,7 @@ impl Reason {
             Reason::Elected => "elected",
             Reason::LeaderSeen => "leader_seen",
             Reason::Deadline => "deadline",
+            Reason::Blind => "blind",
             Reason::LeaseGone => "lease_gone",
             Reason::KeyGone => "key_gone",
             Reason::Resign => "resign",
@@ -171,8 +174,9 @@ impl Reason {
     }
 
     /// Those for which a leader steps down.
-    pub const STEP_DOWNS: [Reason; 8] = [
+    pub const STEP_DOWNS: [Reason; 9] = [
         Reason::Deadline,
+        Reason::Blind,
         Reason::LeaseGone,
         Reason::KeyGone,
         Reason::Resign,

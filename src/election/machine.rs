@@ -1,12 +1,14 @@
 //! The state machine of one candidate in one election.
 
+mod application;
+
 use super::backoff::Backoff;
 use super::held::Held;
 use super::policy::Holds;
 use super::state::{End, Intent, State, Stopping, Verify};
 use super::{
-    Action, Application, Event, Hold, Holder, Lease, LeaseId, Observation, Policy, Reason, Role,
-    RoleName, ShutdownWait, Standing, Time, Timing, Token, Transition, View,
+    Action, Application, Claim, Event, Hold, Holder, Lease, LeaseId, Observation, Policy, Reason,
+    Role, RoleName, ShutdownWait, Standing, Time, Timing, Transition, View,
 };
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ pub struct Election {
     state: State,
     /// The queue as last seen.
     seen: Option<Observation>,
+    /// Since when the queue can't be seen.
+    blind_since: Option<Time>,
     /// Whether anybody was ever known to lead.
     started: bool,
     /// Why the role is what it is.
@@ -44,6 +48,7 @@ impl Election {
                 until: Time::ORIGIN,
             },
             seen: None,
+            blind_since: None,
             started: false,
             reason: Reason::LeaderSeen,
             setbacks: Backoff::default(),
@@ -75,7 +80,7 @@ impl Election {
                 };
                 earliest(self.next_of(held), retry)
             }
-            State::Leading { held } => self.next_of(held),
+            State::Leading { held } => earliest(self.next_of(held), Some(self.leads_until(held))),
             State::SteppingDown {
                 held,
                 release_at,
@@ -157,6 +162,8 @@ impl Election {
             if held.valid_until(&self.timing) <= now {
                 self.seen = None;
                 self.lose(now, Reason::Deadline);
+            } else if self.leads() && self.leads_until(held) <= now {
+                self.lose(now, Reason::Blind);
             }
             return;
         };
@@ -168,40 +175,16 @@ impl Election {
         }
     }
 
-    /// For how long an application is waited for that has been told to stop.
-    fn end_of_waiting(&self, held: &Held, stopping: Stopping) -> Option<Time> {
-        match (self.policy.application, stopping) {
-            (Application::Supervised(_), Stopping::Awaited { by }) => {
-                Some(by + self.timing.retry_period())
-            }
-            (Application::Supervised(_), _) if self.intent != Intent::Stop => None,
-            _ => Some(held.gone_by()),
-        }
-    }
-
-    fn stop_waiting(&mut self, stopping: Stopping) {
-        match (self.policy.application, stopping) {
-            // It can't be killed: its lease is not renewed for ever. This candidate takes no other before it is gone.
-            (Application::Supervised(_), Stopping::Awaited { .. }) => self.leave_lease_to_run_out(),
-            (Application::Supervised(_), _) => self.stop(),
-            // Whatever the application does, the lease has run out.
-            _ => {
-                if let Some(held) = self.state.held() {
-                    let (lease, gone_by) = (held.lease.id, held.gone_by());
-                    self.release(lease, gone_by, End::Lost);
-                }
-            }
-        }
-    }
-
     fn handle(&mut self, now: Time, event: Event) {
         match event {
             Event::Tick => {}
             Event::Observed(observation) => {
                 self.seen = Some(observation);
+                self.blind_since = None;
                 self.judge(now);
             }
             Event::Blind => {
+                self.blind_since.get_or_insert(now);
                 if self.state.held().is_none() {
                     self.seen = None;
                 }
@@ -408,6 +391,8 @@ impl Election {
                 }
                 self.reason = Reason::Elected;
                 let held = held.clone();
+                // It has just been read who is the first.
+                self.blind_since = self.blind_since.map(|_| now);
                 if let Application::Supervised(_) = self.policy.application {
                     let (token, deadline) = (held.lease.token, held.deadline(&self.timing));
                     self.actions.push(Action::RunApplication(token, deadline));
@@ -484,20 +469,6 @@ impl Election {
         }
     }
 
-    /// Has the application stopped, where that is to be seen.
-    fn stop_application(&mut self, now: Time, at_once: bool) {
-        let (Application::Told(takes) | Application::Supervised(takes)) = self.policy.application
-        else {
-            return;
-        };
-        if let State::SteppingDown { held, stopping, .. } = &mut self.state {
-            *stopping = Stopping::Awaited { by: now + takes };
-            let token = held.lease.token;
-            self.actions
-                .push(Action::StopApplication { token, at_once });
-        }
-    }
-
     fn promised(&mut self, now: Time, until: Time) {
         // The application reads a promise a little later than it was given, on a clock of its own.
         let kept = if until > now {
@@ -529,112 +500,9 @@ impl Election {
         }
     }
 
-    /// Whether it is shutting down, and would go as soon as the application has stopped.
-    fn waits_for_application(&self) -> bool {
-        self.intent == Intent::Stop
-            && matches!(self.policy.shutdown_wait, ShutdownWait::Application(_))
-    }
-
-    /// Nothing is promised any more. Of one that runs under this candidate's hand, its word is not taken.
-    fn application_says_it_stopped(&mut self) {
-        self.forget_promises();
-        if let State::SteppingDown { stopping, .. } = &mut self.state
-            && !matches!(self.policy.application, Application::Supervised(_))
-        {
-            *stopping = Stopping::Over { in_order: true };
-        }
-    }
-
-    /// It need not be waited for any longer; what it was promised is kept, and what it was told is awaited.
-    fn application_gone(&mut self) {
-        if let State::SteppingDown {
-            release_at: Some(release_at),
-            promises_end,
-            ..
-        } = &mut self.state
-        {
-            *release_at = (*promises_end).min(*release_at);
-        }
-    }
-
-    /// It leads no more, and what is left of the application is waited for.
-    fn application_ending(&mut self, now: Time, token: Token) {
-        if let State::Leading { held } = &self.state
-            && held.lease.token == token
-        {
-            self.intent = Intent::StayOut(self.timing.retry_period());
-            self.step_down(now, Reason::ApplicationEnded);
-        }
-    }
-
-    fn application_stopped(&mut self, token: Token, in_order: bool) {
-        match &mut self.state {
-            State::SteppingDown { held, stopping, .. } if held.lease.token == token => {
-                *stopping = Stopping::Over { in_order };
-                self.forget_promises();
-            }
-            // Its guardian was lost, or was early.
-            State::Leading { .. } => self.application_ended(token, false, in_order),
-            _ => {}
-        }
-    }
-
-    /// The lease is not released, and not renewed either.
-    fn application_not_stopped(&mut self, token: Token) {
-        if let State::SteppingDown {
-            stopping: Stopping::Awaited { .. },
-            held,
-            ..
-        } = &self.state
-            && held.lease.token == token
-        {
-            self.leave_lease_to_run_out();
-        }
-    }
-
-    fn leave_lease_to_run_out(&mut self) {
-        if let State::SteppingDown { stopping, held, .. } = &mut self.state {
-            *stopping = Stopping::Failed;
-            held.stop_renewing();
-        }
-    }
-
-    /// By itself: nothing is left that another leader would have to wait for.
-    fn application_ended(&mut self, token: Token, leave: bool, in_order: bool) {
-        if leave {
-            self.intent = Intent::Stop;
-        }
-        match &self.state {
-            State::Leading { held } if held.lease.token == token => {
-                if !leave {
-                    self.intent = Intent::StayOut(self.timing.retry_period());
-                }
-                self.reason = Reason::ApplicationEnded;
-                let (lease, gone_by) = (held.lease.id, held.gone_by());
-                let end = if in_order { End::InOrder } else { End::Abrupt };
-                self.release(lease, gone_by, end);
-            }
-            State::Waiting { .. } if leave => self.leave_queue(),
-            State::SteppingDown { .. } => self.application_stopped(token, in_order),
-            _ => {}
-        }
-    }
-
-    /// Tells how long the application may run by what the store answered last.
-    fn extend(&mut self) {
-        if let (
-            State::Leading { held } | State::SteppingDown { held, .. },
-            Application::Supervised(_),
-        ) = (&self.state, self.policy.application)
-        {
-            let deadline = held.deadline(&self.timing);
-            self.actions.push(Action::ExtendApplication(deadline));
-        }
-    }
-
     /// What is held can't be relied upon any more.
     fn lose(&mut self, now: Time, reason: Reason) {
-        let is_gone = reason != Reason::Deadline;
+        let is_gone = matches!(reason, Reason::LeaseGone | Reason::KeyGone);
         match &mut self.state {
             State::Leading { held } if self.policy.application != Application::Unattended => {
                 let mut held = held.clone();
@@ -715,7 +583,10 @@ impl Election {
 
     fn role(&self) -> Role {
         match &self.state {
-            State::Leading { held } => Role::Leader(held.claim(&self.timing)),
+            State::Leading { held } => Role::Leader(Claim {
+                valid_until: self.leads_until(held),
+                ..held.claim(&self.timing)
+            }),
             State::SteppingDown { .. }
             | State::Releasing {
                 end: End::Abrupt | End::InOrder,
@@ -724,6 +595,16 @@ impl Election {
             State::Stopped => Role::Stopped,
             _ if self.started || self.other_holder().is_some() => Role::Follower,
             _ => Role::Starting,
+        }
+    }
+
+    /// A place can be taken away while its lease lives on: a leader that can't see its own relies on it no longer than
+    /// on a lease that is not renewed.
+    fn leads_until(&self, held: &Held) -> Time {
+        let sighted = held.valid_until(&self.timing);
+        match self.blind_since {
+            Some(since) => sighted.min(since + self.timing.renew_deadline()),
+            None => sighted,
         }
     }
 

@@ -59,6 +59,14 @@ fn sight(revision: u64, first: Option<(LeaseId, Token)>, present: bool) -> Event
     })
 }
 
+fn kept_alive(sent_at: u64) -> Event {
+    Event::KeptAlive {
+        lease: own(),
+        sent_at: at(sent_at),
+        ttl: ms(10_000),
+    }
+}
+
 /// A candidate, and what it wanted done since the last look.
 struct Candidate {
     election: Election,
@@ -677,4 +685,28 @@ fn budgets_that_do_not_fit_are_refused_with_the_numbers_and_the_remedy() {
             }
         }
     }
+}
+
+#[test]
+fn a_leader_that_cannot_see_its_place_leads_no_longer_than_one_that_cannot_renew() {
+    let mut c = Candidate::leading();
+    c.on(1_000, Event::Blind).on(2_000, Event::Blind);
+    for sent_at in [2_000, 4_000, 6_000] {
+        c.on(sent_at + 1, kept_alive(sent_at));
+    }
+    // Also where nobody has told it the time.
+    assert!(c.leads(6_999) && !c.leads(7_000));
+    c.actions.clear();
+    c.on(7_000, Event::Tick).wants(&[Action::Release(own())]);
+}
+
+#[test]
+fn a_leader_that_sees_its_place_again_leads_on() {
+    let mut c = Candidate::leading();
+    c.on(1_000, Event::Blind)
+        .on(1_500, sight(9, Some((own(), 7)), true));
+    for sent_at in [2_000, 4_000, 6_000] {
+        c.on(sent_at + 1, kept_alive(sent_at));
+    }
+    assert!(c.leads(11_999));
 }

@@ -1,17 +1,21 @@
 //! A listener's socket in the file system: made so that nobody may connect who should not, and taken away at the end.
 
 use crate::config::UnixSocket;
-use rustix::fs::{FlockOperation, Gid, Uid, chown, flock};
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, Uid, chownat, flock, fstat, open,
+};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::thread::park_timeout;
+use std::time::Duration;
 
 /// The file that is our socket. Removed on drop, unless it is another's by then.
 #[derive(Debug)]
@@ -32,14 +36,13 @@ pub(super) fn listen_on(
         ErrorKind::NotFound => explained(&error, "its directory doesn't exist; make it"),
         _ => error,
     })?;
-    flock(&directory, FlockOperation::LockExclusive)?;
+    lock(&directory)?;
     remove_stale(path)?;
     let socket = new_socket()?;
     bind(&socket, &SocketAddrUnix::new(path)?)?;
     let file = SocketFile::made(path)?;
     // Nobody can connect before it listens, and by then it is whose it should be.
-    own(config)?;
-    fs::set_permissions(path, Permissions::from_mode(config.mode))?;
+    give_away(config)?;
     listen(&socket, backlog)?;
     Ok((file, UnixListener::from(socket)))
 }
@@ -66,16 +69,45 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-fn own(config: &UnixSocket) -> io::Result<()> {
-    let (uid, gid) = (config.owner.uid, config.owner.gid);
-    if uid.is_none() && gid.is_none() {
-        return Ok(());
+/// Two that start at once take their turns. Whoever can open the directory can hold its lock: so not for ever.
+fn lock(directory: &File) -> io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        match flock(directory, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => park_timeout(LOCK_PAUSE),
+            done => return Ok(done?),
+        }
     }
-    let changed = chown(&config.path, uid.map(Uid::from_raw), gid.map(Gid::from_raw));
-    changed.map_err(|error| {
-        let remedy = "http.api_owner takes a group that tenure is in, or privileges";
-        explained(&error.into(), remedy)
-    })
+    let error = io::Error::from(ErrorKind::WouldBlock);
+    Err(explained(
+        &error,
+        "somebody holds a lock on its directory; choose one that is tenure's own",
+    ))
+}
+
+const LOCK_TRIES: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// Changes the very socket that was made, also where somebody has put another file in its place.
+fn give_away(config: &UnixSocket) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let socket = open(&config.path, flags, Mode::empty())?;
+    if !FileType::from_raw_mode(fstat(&socket)?.st_mode).is_socket() {
+        let error = io::Error::from(ErrorKind::AlreadyExists);
+        return Err(explained(
+            &error,
+            "something else was put in its place; use a directory of tenure's own",
+        ));
+    }
+    let (uid, gid) = (config.owner.uid, config.owner.gid);
+    if uid.is_some() || gid.is_some() {
+        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+        chownat(&socket, "", uid, gid, AtFlags::EMPTY_PATH).map_err(|error| {
+            let remedy = "http.api_owner takes a group that tenure is in, or privileges";
+            explained(&error.into(), remedy)
+        })?;
+    }
+    let itself = format!("/proc/self/fd/{}", socket.as_raw_fd());
+    fs::set_permissions(itself, Permissions::from_mode(config.mode))
 }
 
 fn new_socket() -> io::Result<OwnedFd> {

@@ -132,6 +132,34 @@ fn an_etcd_that_wants_a_user_where_none_is_set_says_which_keys_to_set() {
     assert_eq!(a.status_of("/livez"), Some(200));
 }
 
+/// etcd lets anybody renew a lease, and only some read the keys: so a leader's lease may live on while it can't see that its
+/// key is gone.
+#[test]
+fn a_leader_that_may_read_its_key_no_more_leads_no_longer_than_one_that_cannot_renew() {
+    let (mut etcd, root) = with_users(Etcd::absent());
+    let directory = TempDir::new().unwrap();
+    let password = password_file(directory.path(), "right-4242");
+    let renew_deadline = ms(3_000);
+    let a = spec("a", &etcd, &password)
+        .lease(ms(5_000), renew_deadline, ms(500))
+        .start_leading();
+    run_as(&root, "user revoke-role app candidate");
+    // The watch that was allowed goes with its connection.
+    etcd.kill();
+    etcd.start();
+    etcd.wait_until_healthy();
+    root.run(&["del", &root.places(PREFIX).remove(0).key]);
+    eventually(
+        "the end of its leadership",
+        renew_deadline + ms(2_000),
+        || (!a.leads()).then_some(()),
+    );
+    let_pass(ms(1_000));
+    assert!(!a.leads());
+    run_as(&root, "user grant-role app candidate");
+    a.wait_leading(ROLE_BOUND);
+}
+
 fn spec(id: &str, etcd: &Etcd, password: &Path) -> Spec {
     let user = format!("username: app, password_file: {password:?}");
     Spec::on_secured(id, &[etcd.endpoint()], &user).lease(ms(15_000), ms(10_000), ms(1_000))

@@ -46,14 +46,6 @@ fn ended(token: Token, leave: bool) -> Event {
     }
 }
 
-fn kept_alive(sent_at: u64) -> Event {
-    Event::KeptAlive {
-        lease: own(),
-        sent_at: at(sent_at),
-        ttl: ms(10_000),
-    }
-}
-
 /// Another's place is the first, or is behind the own one.
 fn crowded(first: LeaseId, token: Token) -> Event {
     match sight(9, Some((first, token)), true) {

@@ -22,7 +22,7 @@ use futures_util::future::{BoxFuture, Shared};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -39,6 +39,8 @@ pub(super) struct Connections {
     answered: Mutex<Option<Connection>>,
     turn: watch::Sender<Turn>,
     connected: Arc<AtomicBool>,
+    /// What a new connection is asked for: the keys of an election, which may be all that the user may read.
+    probe: OnceLock<String>,
     /// What was said to be wrong since the store answered last.
     troubles: Mutex<BTreeSet<String>>,
 }
@@ -103,6 +105,7 @@ impl Connections {
             answered: Mutex::new(None),
             turn: watch::Sender::new(first),
             connected,
+            probe: OnceLock::new(),
             troubles: Mutex::default(),
         }
     }
@@ -308,16 +311,25 @@ impl Connections {
         let fresh = self.establish(endpoint, with).await?;
         let options = GetOptions::new().with_limit(1).with_count_only();
         let mut client = fresh.client.kv_client();
-        let asking = client.get(self.config.prefix.as_str(), Some(options));
+        let asking = client.get(self.probe(), Some(options));
         let answer = match timeout(self.bound, asking).await {
             Ok(answer) => answer.map(drop).map_err(Failure::from),
             Err(_) => Err(Failure::timed_out()),
         };
         match answer.map_err(|failure| fresh.overheard.explain(failure)) {
-            // To be refused one thing is to be known.
-            Ok(()) | Err(Failure::Refused(_)) => Ok(fresh),
+            Ok(()) => Ok(fresh),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// A new connection is asked for these keys.
+    pub(super) fn ask_for(&self, election_prefix: &str) {
+        // The first of all is as good as any.
+        let _ = self.probe.set(election_prefix.to_owned());
+    }
+
+    fn probe(&self) -> &str {
+        self.probe.get().unwrap_or(&self.config.prefix)
     }
 
     fn endpoint(&self, turn: Turn) -> &str {

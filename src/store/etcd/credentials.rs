@@ -2,6 +2,7 @@
 
 use super::tls::Tls;
 use crate::config::EtcdConfig;
+use crate::secret;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,7 +57,8 @@ pub(super) fn files(config: &EtcdConfig) -> Vec<PathBuf> {
 
 /// What a file holds, where that is text.
 pub(super) fn text(key: &str, file: &Path) -> Result<String, String> {
-    std::fs::read_to_string(file).map_err(|error| format!("{key}: {}: {error}", file.display()))
+    let content = secret::read(file).map_err(|error| format!("{key}: {error}"))?;
+    String::from_utf8(content).map_err(|_| format!("{key}: {}: is not UTF-8", file.display()))
 }
 
 fn uses_tls(config: &EtcdConfig) -> bool {

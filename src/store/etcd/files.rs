@@ -52,6 +52,7 @@ impl Files {
             keyring: Arc::downgrade(keyring),
             last_seen: read_at.clone(),
             read_at,
+            complained: None,
         };
         // Nobody waits for its end: it may hang with the disk, and holds nothing.
         let thread = thread::Builder::new().name("credentials".to_owned());
@@ -104,7 +105,9 @@ struct Reader {
     config: EtcdConfig,
     keyring: Weak<Keyring>,
     last_seen: Stamp,
+    /// What they were when they could be read.
     read_at: Stamp,
+    complained: Option<String>,
 }
 
 impl Reader {
@@ -132,11 +135,20 @@ impl Reader {
                 return;
             };
             match read {
-                Ok(credentials) => keyring.offer(credentials),
-                Err(error) if is_final => keyring.unreadable(&error),
-                Err(_) => continue,
+                Ok(credentials) => {
+                    self.complained = None;
+                    self.read_at = seen;
+                    keyring.offer(credentials);
+                }
+                // It may pass: each look tries again, and what was complained about is not repeated.
+                Err(error) if is_final => {
+                    let last = self.complained.replace(error.clone());
+                    if last.as_ref() != Some(&error) || ask.is_some() {
+                        keyring.unreadable(&error);
+                    }
+                }
+                Err(_) => {}
             }
-            self.read_at = seen;
         }
     }
 }

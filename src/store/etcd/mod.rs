@@ -105,6 +105,7 @@ impl EtcdStore {
             .into_iter()
             .map(|election| {
                 let prefix = layout::election_prefix(&self.key_prefix, election);
+                self.connections.ask_for(&prefix);
                 let (sight, sights) = watch::channel(None);
                 (Watched::new(prefix.clone(), sight), (prefix, sights))
             })
