@@ -86,7 +86,7 @@ fn no_secret_is_in_the_log_at_any_level_nor_in_any_answer_or_output() {
     fs::write(&password_file, "wrong-7373737373").unwrap();
     a.signal(Signal::HUP);
     eventually("a complaint of etcd's", ms(20_000), || {
-        a.log().contains("store trouble").then_some(())
+        a.log().contains("not accepted").then_some(())
     });
     assert!(!a.log().contains("wrong-7373737373"));
     hides(

@@ -151,7 +151,7 @@ fn what_only_the_handshake_shows_is_said_with_the_endpoint_and_the_remedy() {
         (
             over("https", &one_way),
             tls(&made, ""),
-            "the server's certificate is not for 127.0.0.1, but for etcd.local; set store.etcd.tls.server_name",
+            "the server's certificate is not for 127.0.0.1, but for etcd.local, localhost; set store.etcd.tls.server_name",
         ),
         (
             over("https", &one_way),
