@@ -192,6 +192,19 @@ mod tests {
     }
 
     #[test]
+    fn who_holds_the_lock_of_its_directory_keeps_nobody_waiting_for_ever() {
+        let directory = TempDir::new().unwrap();
+        let locked = File::open(directory.path()).unwrap();
+        flock(&locked, FlockOperation::LockExclusive).unwrap();
+        let error = listen_on(&socket(&directory, 0o600), 8).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        assert!(
+            error.to_string().contains("a lock on its directory"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn one_that_takes_no_more_connections_is_in_use() {
         let directory = TempDir::new().unwrap();
         let config = socket(&directory, 0o600);

@@ -131,6 +131,7 @@ fn a_mistake_in_a_store_is_named_with_its_place_its_key_and_the_remedy() {
         ("{ etcd: { endpoints: ['https://a'], tls: { cert_file: c } } }", "c.yaml:2:62: store.etcd.tls.cert_file: is set without key_file", "set both or neither"),
         ("{ etcd: { endpoints: ['https://a'], tls: { key_file: k } } }", "c.yaml:2:61: store.etcd.tls.key_file: is set without cert_file", "set both or neither"),
         ("{ etcd: { endpoints: ['https://a', 'http://b'], tls: {} } }", "c.yaml:2:43: store.etcd.endpoints[1]: http://b is not encrypted", "write https:// or leave tls out"),
+        ("{ etcd: { endpoints: ['https://a', 'http://b'], username: u, password_file: p } }", "c.yaml:2:43: store.etcd.endpoints[1]: http://b is not encrypted, and would be sent the password", "write https:// for all"),
         ("{ etcd: { tls: { ca_file: ca.pem } } }", "c.yaml:2:10: store.etcd.endpoints[0]: http://127.0.0.1:2379 is not encrypted", "https://"),
     ];
     for (store, place, remedy) in table {

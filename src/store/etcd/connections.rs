@@ -154,7 +154,11 @@ impl Connections {
             }
             // Others would have to wait as long.
             Err(failure) if failure.is_timeout() => Err(failure),
-            Err(failure) => match self.establish(endpoint, &self.keyring.in_use()).await {
+            Err(failure) => match self
+                .establish_and_ask(endpoint, &self.keyring.in_use())
+                .await
+            {
+                // Only where the former are answered is it the fault of those that are offered.
                 Ok(fresh) => {
                     self.keyring.refuse(&offer, endpoint, &failure);
                     Ok(Connection::new(fresh, turn))
@@ -188,11 +192,13 @@ impl Connections {
                 self.keyring.accept(offer, endpoint);
                 self.move_to(fresh, turn.endpoint);
             }
-            Err(failure) if self.connected.load(Ordering::Relaxed) => {
-                self.keyring.refuse(offer, endpoint, &failure);
+            Err(failure) => {
+                let in_use = self.keyring.in_use();
+                // Else it is not its fault, perhaps. Whoever connects next tries it.
+                if self.establish_and_ask(endpoint, &in_use).await.is_ok() {
+                    self.keyring.refuse(offer, endpoint, &failure);
+                }
             }
-            // Not its fault, perhaps. Whoever connects next tries it.
-            Err(_) => {}
         }
     }
 

@@ -11,6 +11,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -21,17 +22,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Asks for a look. With the last of its clones, the thread ends.
 #[derive(Clone)]
-pub(super) struct Files(Option<SyncSender<Ask>>);
+pub(super) struct Files(Option<Asks>);
 
-enum Ask {
-    /// Whether anything has changed.
-    Look,
-    /// Read, whether it has or not.
-    Reread,
+#[derive(Clone)]
+struct Asks {
+    /// To look at once. One that waits is as good as several.
+    look: SyncSender<()>,
+    /// And to read, whether anything has changed or not.
+    reread: Arc<AtomicBool>,
 }
-
-/// One that waits is as good as several.
-const WAITING_ASKS: usize = 2;
 
 impl Files {
     /// Begins to look after the files that the config names. `read_at` is what they were when they were read.
@@ -46,8 +45,10 @@ impl Files {
         if !credentials::are_needed(config) {
             return Ok(Files(None));
         }
-        let (asks, asked) = sync_channel(WAITING_ASKS);
+        let (look, asked) = sync_channel(1);
+        let reread = Arc::new(AtomicBool::new(false));
         let reader = Reader {
+            reread: Arc::clone(&reread),
             config: config.clone(),
             keyring: Arc::downgrade(keyring),
             last_seen: read_at.clone(),
@@ -57,24 +58,23 @@ impl Files {
         // Nobody waits for its end: it may hang with the disk, and holds nothing.
         let thread = thread::Builder::new().name("credentials".to_owned());
         thread.spawn(move || reader.run(&asked))?;
-        Ok(Files(Some(asks)))
+        Ok(Files(Some(Asks { look, reread })))
     }
 
     /// Somebody was not let in: looks at once.
     pub(super) fn look(&self) {
-        self.ask(Ask::Look);
+        if let Some(asks) = &self.0 {
+            // Fails where others have asked already.
+            let _ = asks.look.try_send(());
+        }
     }
 
     /// Reads at once.
     pub(super) fn reread(&self) {
-        self.ask(Ask::Reread);
-    }
-
-    fn ask(&self, ask: Ask) {
         if let Some(asks) = &self.0 {
-            // Fails where others have asked already.
-            let _ = asks.try_send(ask);
+            asks.reread.store(true, Ordering::Release);
         }
+        self.look();
     }
 }
 
@@ -103,6 +103,7 @@ impl Stamp {
 
 struct Reader {
     config: EtcdConfig,
+    reread: Arc<AtomicBool>,
     keyring: Weak<Keyring>,
     last_seen: Stamp,
     /// What they were when they could be read.
@@ -111,25 +112,24 @@ struct Reader {
 }
 
 impl Reader {
-    fn run(mut self, asked: &Receiver<Ask>) {
+    fn run(mut self, asked: &Receiver<()>) {
         let files = credentials::files(&self.config);
         loop {
-            let ask = match asked.recv_timeout(LOOK_EVERY) {
-                Ok(ask) => Some(ask),
-                Err(RecvTimeoutError::Timeout) => None,
+            let is_asked = match asked.recv_timeout(LOOK_EVERY) {
+                Ok(()) => true,
+                Err(RecvTimeoutError::Timeout) => false,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
+            let is_ordered = self.reread.swap(false, Ordering::Acquire);
             let seen = Stamp::of(&files);
             let has_changed = seen != self.read_at;
             // Of a certificate and its key, one is written first: what changes is read once it has come to rest.
             let has_settled = seen == self.last_seen;
             self.last_seen = seen.clone();
-            let is_final = match ask {
-                Some(Ask::Reread) => true,
-                Some(Ask::Look) if has_changed => has_settled,
-                None if has_changed && has_settled => true,
-                _ => continue,
-            };
+            let is_final = is_ordered || (has_changed && has_settled);
+            if !is_final && !(is_asked && has_changed) {
+                continue;
+            }
             let read = Credentials::read(&self.config);
             let Some(keyring) = self.keyring.upgrade() else {
                 return;
@@ -143,7 +143,7 @@ impl Reader {
                 // It may pass: each look tries again, and what was complained about is not repeated.
                 Err(error) if is_final => {
                     let last = self.complained.replace(error.clone());
-                    if last.as_ref() != Some(&error) || ask.is_some() {
+                    if is_ordered || last.as_ref() != Some(&error) {
                         keyring.unreadable(&error);
                     }
                 }
