@@ -127,7 +127,7 @@ impl Reader {
             let has_settled = seen == self.last_seen;
             self.last_seen = seen.clone();
             let is_final = is_ordered || (has_changed && has_settled);
-            if !is_final && !(is_asked && has_changed) {
+            if !(is_final || is_asked && has_changed) {
                 continue;
             }
             let read = Credentials::read(&self.config);
