@@ -40,7 +40,10 @@ fn a_user_without_name_or_privileges_runs_it_on_a_file_system_that_is_read_only(
     let config = directory.path().join("tenure.yaml");
     fs::write(&config, text).unwrap();
 
-    let tenure = env!("CARGO_BIN_EXE_tenure");
+    // Where it was built, others may not be let in.
+    let tenure = directory.path().join("tenure");
+    fs::copy(env!("CARGO_BIN_EXE_tenure"), &tenure).unwrap();
+    let tenure = tenure.to_str().unwrap();
     let script = format!(
         "{tenure:?} is-leader; echo $? $(id -u) $$ > {out:?}.new; mv {out:?}.new {out:?}; exec sleep 60"
     );
