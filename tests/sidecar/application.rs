@@ -226,11 +226,10 @@ fn on_shutdown_an_application_that_is_unhealthy_is_not_gone_and_promises_are_kep
         .as_u64()
         .unwrap();
     first.term();
+    first.wait_state("stepping_down", ROLE_BOUND);
     fs::remove_file(&ok).unwrap();
     // By its own word that it is over, promises are kept all the same.
-    eventually("an answer", ROLE_BOUND, || {
-        (first.post("/resign").status == 202).then_some(())
-    });
+    assert_eq!(first.post("/resign").status, 202);
     second.wait_leading(ROLE_BOUND);
     let waited = clock::now().since(asked_at);
     assert!(
