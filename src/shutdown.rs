@@ -65,8 +65,21 @@ impl Signals {
     }
 }
 
-/// Those that a command gets from the sidecar as they come, besides those that the sidecar listens to itself.
-pub const FORWARDED: [Signal; 4] = [Signal::USR1, Signal::USR2, Signal::WINCH, Signal::QUIT];
+/// Those that a command gets from the sidecar as they come: whatever people send to processes, but what ends the
+/// sidecar, what stops and continues it, and what the kernel says to it of its own children, memory and files.
+pub const FORWARDED: [Signal; 11] = [
+    Signal::HUP,
+    Signal::QUIT,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ALARM,
+    Signal::VTALARM,
+    Signal::PROF,
+    Signal::WINCH,
+    Signal::URG,
+    Signal::IO,
+    Signal::POWER,
+];
 
 /// Begins to listen to a signal. Call it in the runtime that will await.
 ///

@@ -52,5 +52,7 @@ mod secrets;
 mod secured;
 #[path = "sidecar/status_file.rs"]
 mod status_file;
+#[path = "sidecar/terminal.rs"]
+mod terminal;
 #[path = "sidecar/tls.rs"]
 mod tls;

@@ -7,12 +7,13 @@
 
 use super::children::{Children, Spawned};
 use super::deadline::Term;
+use super::terminal::Lent;
 use super::wire::{self, Message, Received};
 use crate::clock::{self, Timer};
 use crate::election::Deadline;
 use crate::election::Time;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -316,6 +317,7 @@ impl Supervisor {
     ) -> io::Result<End> {
         let guardian = self.children.spawn(&mut self.guardian(token, theirs))?;
         let mut has_started = false;
+        let mut _until_its_end;
         loop {
             self.forget_wake();
             // First what the guardian has said: this process may have been frozen meanwhile.
@@ -324,6 +326,13 @@ impl Supervisor {
                     Received::Message(Message::Started(pid), _) => {
                         tracing::info!(token, pid, "application started");
                         has_started = true;
+                        let lent = Pid::from_raw(pid).and_then(Lent::to);
+                        if lent.is_some() {
+                            // The kernel stops it where it has tried to read before.
+                            let go_on = Message::Signal(Signal::CONT.as_raw());
+                            wire::send(&ours, go_on, None)?;
+                        }
+                        _until_its_end = lent;
                     }
                     Received::Message(Message::Ending, _) => report(Report {
                         token: Some(token),

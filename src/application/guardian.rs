@@ -15,6 +15,7 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, getpid, kill_process_group,
     set_child_subreaper, wait, waitid,
 };
+use rustix::termios::isatty;
 use signal_hook::low_level::pipe;
 use std::ffi::OsString;
 use std::fs;
@@ -61,6 +62,7 @@ fn run(args: &Guard) -> io::Result<()> {
         timer: Timer::new()?,
         sidecar: Some(sidecar),
         application: None,
+        has_terminal: isatty(&stdin),
         signals,
     };
     guardian.hear();
@@ -98,6 +100,8 @@ struct Guardian {
     /// Also its process group's id. Nobody waits for it before it is known to have ended, so that
     /// neither becomes another's.
     application: Option<Pid>,
+    /// Whether the application's standard input is a terminal.
+    has_terminal: bool,
     signals: Signals,
 }
 
@@ -143,6 +147,9 @@ impl Guardian {
                 });
             }
             reap_orphans(application)?;
+            if self.has_terminal && was_suspended(application)? {
+                self.signal(Signal::CONT);
+            }
             let due = self.term.due(now);
             match due {
                 Due::Nothing => {}
@@ -242,6 +249,14 @@ impl Guardian {
 fn ended(application: Pid) -> io::Result<Option<WaitIdStatus>> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     Ok(waitid(WaitId::Pid(application), options)?)
+}
+
+/// Whether somebody has typed Ctrl-Z. Nobody could make it go on: the shell knows of the sidecar only, which goes on leading.
+fn was_suspended(application: Pid) -> io::Result<bool> {
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+    let status = waitid(WaitId::Pid(application), options)?;
+    let signal = status.and_then(|status| status.stopping_signal());
+    Ok(signal == Some(Signal::TSTP.as_raw()))
 }
 
 /// As a shell says it.

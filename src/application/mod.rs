@@ -21,6 +21,7 @@ mod find;
 mod guardian;
 mod offspring;
 mod shim;
+mod terminal;
 mod wire;
 
 pub use children::{Children, Spawned};

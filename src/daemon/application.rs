@@ -23,7 +23,6 @@ pub(super) struct ForApplication {
     tasks: JoinSet<()>,
     shutting_down: watch::Sender<bool>,
     ending: Option<Arc<Ending>>,
-    exec: Option<Exec>,
 }
 
 /// How a command ends this process with it.
@@ -53,7 +52,6 @@ impl ForApplication {
             tasks: JoinSet::new(),
             shutting_down,
             ending: None,
-            exec: None,
         };
         let children = if command.is_some() || runs_programs(config) {
             Some(system("waiting for processes", Children::start())?)
@@ -149,7 +147,6 @@ impl ForApplication {
                 }
             });
         }
-        self.exec = Some(exec.clone());
         Ok(exec)
     }
 
@@ -162,13 +159,6 @@ impl ForApplication {
     pub(super) fn shut_down(&self) {
         if let Some(ending) = &self.ending {
             ending.is_shutting_down.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Passes SIGHUP on, which the sidecar listens to as well.
-    pub(super) fn reload(&self) {
-        if let Some(exec) = &self.exec {
-            exec.forward(rustix::process::Signal::HUP);
         }
     }
 

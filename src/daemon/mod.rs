@@ -123,7 +123,6 @@ pub fn run(
                 },
                 caught = signals.next() => match caught {
                     Caught::Reload => {
-                        for_application.reload();
                         store.reread_credentials();
                         reread.notify_one();
                         if let Some(config) = reload() {

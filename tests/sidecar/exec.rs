@@ -14,6 +14,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
+use tenure::shutdown::FORWARDED;
 
 /// Longer than a lease takes to run out, and a successor to begin.
 const TAKEOVER: Duration = TTL.saturating_add(ms(6_000));
@@ -292,26 +293,29 @@ fn a_deleted_key_kills_the_command() {
 #[test]
 fn signals_reach_the_command() {
     let (etcd, diary) = (Etcd::started(), Diary::new());
-    let file = diary.file();
-    let command = format!(
-        "trap 'echo 1 $$ usr1 >> {0}' USR1; trap 'echo 1 $$ hup >> {0}' HUP; echo 1 $$ ready >> {0}; while :; do sleep 0.01; done",
-        file.display()
-    );
+    let traps: String = FORWARDED
+        .map(|signal| {
+            let number = signal.as_raw();
+            format!(
+                "trap 'echo 1 $$ signal {number} >> {:?}' {number};",
+                diary.file()
+            )
+        })
+        .concat();
+    let ready = format!("echo 1 $$ ready >> {:?};", diary.file());
+    let command = format!("{traps} {ready} while :; do sleep 0.01; done");
     let mut only = candidate("a", &[etcd.endpoint()], &command);
     let said = |what: &str| {
         eventually(what, ROLE_BOUND, || {
-            diary
-                .lines()
-                .iter()
-                .any(|line| line.ends_with(what))
-                .then_some(())
+            let lines = diary.lines();
+            lines.iter().any(|line| line.ends_with(what)).then_some(())
         });
     };
     said("ready");
-    only.signal(Signal::USR1);
-    said("usr1");
-    only.signal(Signal::HUP);
-    said("hup");
+    for signal in FORWARDED {
+        only.signal(signal);
+        said(&format!("signal {}", signal.as_raw()));
+    }
 }
 
 #[test]
