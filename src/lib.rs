@@ -25,3 +25,4 @@ pub mod status;
 pub mod status_file;
 pub mod store;
 pub mod tls;
+pub mod watched_files;

@@ -43,7 +43,7 @@ impl Connection {
         timeout(CONNECT, Self::connect(to))
             .await
             .map_err(|_| Why::no_answer(to, format!("no connection within {CONNECT:?}")))?
-            .map_err(|err| Why::no_answer(to, err))
+            .map_err(|err| Why::failed(to, &err))
     }
 
     async fn connect(to: &Sidecar) -> io::Result<Self> {

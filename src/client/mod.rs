@@ -14,6 +14,7 @@ pub use control::{Resignation, pause, resign, resume};
 pub use sidecar::Access;
 pub use watch::watch;
 
+use crate::tls;
 use connection::{Answer, Connection};
 use hyper::{Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -41,6 +42,8 @@ enum Why {
     Credentials(&'static str, String),
     #[error("no sidecar answers at {url}: {why}; is it running? --url or TENURE_URL say where")]
     NoAnswer { url: String, why: String },
+    #[error("the certificate of the sidecar at {url} is not trusted: {why}")]
+    NotTrusted { url: String, why: String },
     #[error("the sidecar at {url} answered {status}: {error}")]
     Refused {
         url: String,
@@ -56,6 +59,16 @@ impl Why {
         Why::NoAnswer {
             url: to.url.to_string(),
             why: why.to_string(),
+        }
+    }
+
+    fn failed(to: &Sidecar, error: &io::Error) -> Self {
+        match tls::distrust(error) {
+            Some(why) => Why::NotTrusted {
+                url: to.url.to_string(),
+                why,
+            },
+            None => Why::no_answer(to, error),
         }
     }
 

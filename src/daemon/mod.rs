@@ -81,7 +81,8 @@ pub fn run(
             application: supervision(config, command.is_some()),
             ..config.policy
         };
-        let (board, elections) = Elections::new(config, policy)?;
+        let from_files = credentials.iter().flat_map(|one| one.statuses());
+        let (board, elections) = Elections::new(config, policy, from_files.collect())?;
         let metrics = Arc::clone(&elections.metrics);
         let context = Context::new(board.clone(), metrics, config.readiness, VERSION);
         tracing::info!(
@@ -178,9 +179,15 @@ enum OpenStore {
 }
 
 impl Elections {
-    fn new(config: &Config, policy: Policy) -> Result<(Board, Self), RunError> {
+    /// `credentials` are those of HTTP.
+    fn new(
+        config: &Config,
+        policy: Policy,
+        mut credentials: Vec<Arc<status::Credentials>>,
+    ) -> Result<(Board, Self), RunError> {
         let connected = Arc::new(AtomicBool::new(false));
         let store = OpenStore::open(config, Arc::clone(&connected))?;
+        credentials.extend(store.credentials());
         let mut receivers = Vec::new();
         let mut handles = Vec::new();
         for name in &config.elections {
@@ -197,7 +204,7 @@ impl Elections {
             candidate: config.candidate.clone(),
             store: store.kind(),
             connected,
-            credentials: store.credentials(),
+            credentials,
             elections: handles,
         };
         let metrics = Metrics::new(board.clone(), VERSION).map_err(RunError::Metrics)?;

@@ -3,18 +3,16 @@
 use super::fresh::Fresh;
 use crate::config::ServerTls;
 use crate::secret::Token;
+use crate::status;
 use crate::tls;
+use crate::watched_files::{LOOK_EVERY, Why};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::interval;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-
-/// How long a change of a file may go unnoticed.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Read from files, and kept as fresh as they are by [`keep_fresh`].
 #[derive(Default)]
@@ -34,7 +32,7 @@ impl Credentials {
                 let [content] = contents else {
                     return Err("is not one file".to_owned());
                 };
-                Token::parse(content)
+                Ok((Token::parse(content)?, None))
             })
         });
         Ok(Credentials {
@@ -75,12 +73,18 @@ impl Credentials {
         self.token.as_ref().map(Fresh::current)
     }
 
-    fn reread(&self) {
+    /// What becomes of them.
+    pub fn statuses(&self) -> Vec<Arc<status::Credentials>> {
+        let tls = self.tls.iter().map(Fresh::status);
+        tls.chain(self.token.iter().map(Fresh::status)).collect()
+    }
+
+    fn reread(&self, why: Why) {
         if let Some(tls) = &self.tls {
-            tls.reread();
+            tls.reread(why);
         }
         if let Some(token) = &self.token {
-            token.reread();
+            token.reread(why);
         }
     }
 }
@@ -91,8 +95,8 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Rereads them every few seconds, and whenever `asked`, until `stop` turns true. Files come on volumes that are
-/// replaced under them in several ways, so looking beats being told; a disk that hangs holds up nothing but this.
+/// Rereads them when they have changed, and whenever `asked`, until `stop` turns true. A disk that hangs holds up nothing
+/// but this.
 pub async fn keep_fresh(
     all: Vec<Arc<Credentials>>,
     asked: Arc<Notify>,
@@ -103,16 +107,17 @@ pub async fn keep_fresh(
         return;
     }
     let all: Arc<[Arc<Credentials>]> = all.into();
-    let mut looks = interval(LOOK_AGAIN);
+    let mut looks = interval(LOOK_EVERY);
     loop {
-        tokio::select! {
+        let why = tokio::select! {
             biased;
             () = super::server::stopped(&mut stop) => return,
-            () = asked.notified() => {}
-            _ = looks.tick() => {}
-        }
+            () = asked.notified() => Why::Order,
+            _ = looks.tick() => Why::Routine,
+        };
         let all = Arc::clone(&all);
-        let reread = tokio::task::spawn_blocking(move || all.iter().for_each(|one| one.reread()));
+        let reread = move || all.iter().for_each(|one| one.reread(why));
+        let reread = tokio::task::spawn_blocking(reread);
         tokio::select! {
             biased;
             () = super::server::stopped(&mut stop) => return,

@@ -1,7 +1,8 @@
 //! What comes from files, and is read anew when they change.
 
+use crate::status;
+use crate::watched_files::{WatchedFiles, Why};
 use arc_swap::ArcSwap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,18 +11,14 @@ pub(super) struct Fresh<T> {
     /// The key of the config that names them.
     key: &'static str,
     files: Vec<PathBuf>,
-    make: fn(&[Vec<u8>]) -> Result<T, String>,
+    make: Make<T>,
     current: ArcSwap<T>,
-    /// Of the contents that were read last, whether anything could be made of them or not: so each is judged once.
-    seen: Mutex<Seen>,
+    watched: Mutex<WatchedFiles>,
+    status: Arc<status::Credentials>,
 }
 
-/// A contents's hash, or what was wrong when the files were read.
-#[derive(PartialEq, Eq)]
-enum Seen {
-    Contents(u64),
-    Error(String),
-}
+/// Makes it, and says until when it holds, in seconds since 1970, where it does not hold for ever.
+pub(super) type Make<T> = fn(&[Vec<u8>]) -> Result<(T, Option<u64>), String>;
 
 impl<T> Fresh<T> {
     /// Reads the files for the first time. It blocks.
@@ -31,16 +28,20 @@ impl<T> Fresh<T> {
     pub(super) fn read(
         key: &'static str,
         files: Vec<PathBuf>,
-        make: fn(&[Vec<u8>]) -> Result<T, String>,
+        make: Make<T>,
     ) -> Result<Self, String> {
+        let watched = WatchedFiles::new(files.clone());
         let contents = contents(&files).map_err(|error| format!("{key}: {error}"))?;
-        let made = make(&contents).map_err(|error| format!("{key}: {error}"))?;
+        let (made, expiry) = make(&contents).map_err(|error| format!("{key}: {error}"))?;
+        let status = status::Credentials::new(key, status::Certificate::Server);
+        status.in_use(expiry);
         Ok(Fresh {
             key,
             files,
             make,
             current: ArcSwap::from_pointee(made),
-            seen: Mutex::new(Seen::of(&contents)),
+            watched: Mutex::new(watched),
+            status: Arc::new(status),
         })
     }
 
@@ -48,34 +49,33 @@ impl<T> Fresh<T> {
         self.current.load_full()
     }
 
-    /// Takes over what the files hold by now. Where that is no good, what was good goes on, and it is said once. It blocks.
-    pub(super) fn reread(&self) {
+    pub(super) fn status(&self) -> Arc<status::Credentials> {
+        Arc::clone(&self.status)
+    }
+
+    /// Takes over what the files hold by now. Where that is no good, what was good goes on, and it is said. It blocks.
+    pub(super) fn reread(&self, why: Why) {
         let key = self.key;
-        let contents = contents(&self.files);
-        let found = match &contents {
-            Ok(contents) => Seen::of(contents),
-            Err(error) => Seen::Error(error.clone()),
-        };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen == found {
+        // Nobody panics while holding it.
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(look) = watched.look(why) else {
             return;
-        }
-        *seen = found;
-        match contents.and_then(|contents| (self.make)(&contents)) {
-            Ok(made) => {
+        };
+        match contents(&self.files).and_then(|contents| (self.make)(&contents)) {
+            Ok((made, expiry)) => {
+                watched.was_read(look);
                 self.current.store(Arc::new(made));
+                self.status.in_use(expiry);
+                self.status.reloaded();
                 tracing::info!(key, "files reread");
             }
-            Err(error) => tracing::error!(key, error, "files not reread; the former contents stay"),
+            Err(error) => {
+                if watched.is_news(&look, &error) {
+                    self.status.failed();
+                    tracing::error!(key, error, "files not reread; the former contents stay");
+                }
+            }
         }
-    }
-}
-
-impl Seen {
-    fn of(contents: &[Vec<u8>]) -> Self {
-        let mut hasher = DefaultHasher::new();
-        contents.hash(&mut hasher);
-        Seen::Contents(hasher.finish())
     }
 }
 

@@ -83,9 +83,9 @@ impl Metrics {
         encoder.encode_utf8(&counters::of(counters), &mut text)?;
         encoder.encode_utf8(&self.keepalive_duration.collect(), &mut text)?;
         encoder.encode_utf8(&self.takeover_duration.collect(), &mut text)?;
-        if let Some(credentials) = &self.board.credentials {
-            encoder.encode_utf8(&credentials::of(&credentials.seen()), &mut text)?;
-        }
+        let credentials = self.board.credentials.iter().map(|one| one.seen());
+        let credentials: Vec<_> = credentials.collect();
+        encoder.encode_utf8(&credentials::of(&credentials), &mut text)?;
         encoder.encode_utf8(&process::families(self.started), &mut text)?;
         self.length.store(text.len(), Ordering::Relaxed);
         Ok(text)

@@ -30,7 +30,7 @@ fn metrics(elections: &[&str]) -> (Metrics, Vec<Arc<ElectionStatus>>) {
         candidate,
         store: "file",
         connected: Arc::new(AtomicBool::new(true)),
-        credentials: None,
+        credentials: Vec::new(),
         elections: statuses
             .iter()
             .map(|status| ElectionHandle {

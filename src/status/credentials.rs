@@ -1,34 +1,60 @@
-//! What became of the files with credentials: written by the store, read at a scrape.
+//! What became of the files with credentials: written by who reads them, read at a scrape.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// The credentials that the store uses, and how often they were exchanged for what the files held then.
-#[derive(Debug, Default)]
+/// Credentials from files, and how often they were exchanged for what those held then.
+#[derive(Debug)]
 pub struct Credentials {
+    key: &'static str,
+    certificate: Certificate,
     reloads: AtomicU64,
     failures: AtomicU64,
     outdated: AtomicBool,
     expiry: AtomicU64,
 }
 
+/// What a certificate among them is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// It says who asks.
+    Client,
+    /// It says who answers.
+    Server,
+}
+
 /// What a scrape shows of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CredentialsSeen {
+    /// The key of the config that names the files.
+    pub key: &'static str,
     /// How often what was read anew was taken into use.
     pub reloads: u64,
     /// How often it could not be read, or not be used.
     pub failures: u64,
     /// Whether what the files hold is what is in use.
     pub valid: bool,
-    /// Until when the client certificate in use holds, in seconds since 1970; 0 where there is none.
-    pub client_certificate_expiry: u64,
+    /// What the certificate among them is for.
+    pub certificate: Certificate,
+    /// Until when the certificate in use holds, in seconds since 1970; 0 where there is none.
+    pub expiry: u64,
 }
 
 impl Credentials {
-    /// These are in use: at the start, or after an exchange.
-    pub fn in_use(&self, client_certificate_expiry: Option<u64>) {
-        let expiry = client_certificate_expiry.unwrap_or(0);
-        self.expiry.store(expiry, Ordering::Relaxed);
+    /// Those from the files that this key of the config names.
+    pub fn new(key: &'static str, certificate: Certificate) -> Self {
+        Credentials {
+            key,
+            certificate,
+            reloads: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            outdated: AtomicBool::new(false),
+            expiry: AtomicU64::new(0),
+        }
+    }
+
+    /// These are in use: at the start, or after an exchange. `expiry` is the certificate's, in seconds since 1970.
+    pub fn in_use(&self, expiry: Option<u64>) {
+        self.expiry.store(expiry.unwrap_or(0), Ordering::Relaxed);
         self.outdated.store(false, Ordering::Relaxed);
     }
 
@@ -46,10 +72,22 @@ impl Credentials {
     /// As of now.
     pub fn seen(&self) -> CredentialsSeen {
         CredentialsSeen {
+            key: self.key,
             reloads: self.reloads.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             valid: !self.outdated.load(Ordering::Relaxed),
-            client_certificate_expiry: self.expiry.load(Ordering::Relaxed),
+            certificate: self.certificate,
+            expiry: self.expiry.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Certificate {
+    /// As in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Certificate::Client => "client",
+            Certificate::Server => "server",
         }
     }
 }

@@ -14,7 +14,7 @@ mod sync {
 }
 
 pub use answer::{Answer, Guard, Leader, leader, rfc3339, state, valid_claim, validity};
-pub use credentials::{Credentials, CredentialsSeen};
+pub use credentials::{Certificate, Credentials, CredentialsSeen};
 pub use fence::{Fence, fence};
 pub use promise::Promises;
 
@@ -194,8 +194,8 @@ pub struct Board {
     pub store: &'static str,
     /// Whether the store answered the last request.
     pub connected: Arc<AtomicBool>,
-    /// What becomes of the credentials, where the store takes any.
-    pub credentials: Option<Arc<Credentials>>,
+    /// What becomes of credentials from files, where there are any.
+    pub credentials: Vec<Arc<Credentials>>,
     /// Every election, with a way to its driver.
     pub elections: Vec<ElectionHandle>,
 }

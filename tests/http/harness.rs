@@ -131,7 +131,7 @@ impl Fixture {
             candidate,
             store: "file",
             connected: Arc::new(AtomicBool::new(true)),
-            credentials: None,
+            credentials: Vec::new(),
             elections: handles,
         };
         let metrics = Arc::new(Metrics::new(board.clone(), "0.1.0").unwrap());

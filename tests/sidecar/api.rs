@@ -21,7 +21,7 @@ use tokio_rustls::rustls::{ClientConnection, StreamOwned};
 const TOKEN: &str = "first-4242424242424242";
 const NEXT_TOKEN: &str = "second-171717171717171";
 
-/// Files are looked at every five seconds.
+/// Files are looked at every second, and have to come to rest.
 const NOTICED: Duration = ms(15_000);
 
 /// More connections than a listener takes.
@@ -220,6 +220,13 @@ fn a_token_counts_from_when_its_file_holds_it_and_the_former_no_longer() {
         a.log().contains("files not reread").then_some(())
     });
     assert_eq!(status(NEXT_TOKEN).unwrap(), 200);
+    let is_valid = |a: &Sidecar| a.metric("tenure_credentials_valid", &["http.token_file"]) == 1.0;
+    assert!(!is_valid(&a));
+    let failures = a.metric(
+        "tenure_credentials_reloads_total",
+        &["http.token_file", "failed"],
+    );
+    assert_eq!(failures, 1.0, "said once");
     assert!(!a.log().contains(NEXT_TOKEN) && !a.log().contains(TOKEN));
     // Who doesn't want to wait for it says so.
     fs::write(&token_file, TOKEN).unwrap();
@@ -229,6 +236,7 @@ fn a_token_counts_from_when_its_file_holds_it_and_the_former_no_longer() {
         let answer = over_tls(a.api, &certificates, "GET", "/livez", &header).ok()?;
         (answer.0 == 200).then_some(())
     });
+    assert!(is_valid(&a));
 }
 
 #[test]
@@ -254,6 +262,19 @@ fn certificates_are_reread_when_they_change_and_probes_have_their_own() {
     });
     assert!(over_tls(a.probes, &second, "GET", "/leader", "").is_err());
     assert_eq!(a.ask("/leader").status, 200, "the api is as it was");
+    let expiry = |a: &Sidecar| {
+        let metrics = over_tls(a.probes, &first, "GET", "/metrics", "").unwrap().1;
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with("tenure_certificate_expiry"));
+        let line = line.expect("it has one").to_owned();
+        assert!(
+            line.contains("certificate=\"server\",key=\"http.probes_tls\""),
+            "{line}"
+        );
+        line
+    };
+    expiry(&a);
     place(&second);
     eventually("the second certificate", NOTICED, || {
         over_tls(a.probes, &second, "GET", "/leader", "").ok()
@@ -337,7 +358,25 @@ fn a_token_is_never_sent_where_others_can_hear_it_nor_to_whom_nobody_vouches_for
     let url = format!("https://localhost:{}", a.api);
     let output = verb("status", &url, &scene.access(&strangers, &token_file));
     assert_eq!(output.code, Some(1));
-    assert!(output.stderr.contains("no sidecar answers"), "{output:?}");
+    assert!(
+        output
+            .stderr
+            .contains("is not trusted: it is of an authority"),
+        "{output:?}"
+    );
+
+    // As openssl makes it where nothing else is asked for.
+    drop(a);
+    let scene = Scene::new();
+    strangers.openssl(
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=tenure \
+         -addext subjectAltName=DNS:localhost -keyout server.key -out server.pem",
+    );
+    fs::copy(strangers.file("server.pem"), strangers.file("ca.pem")).unwrap();
+    let (a, token_file) = scene.for_all(&strangers);
+    let url = format!("https://localhost:{}", a.api);
+    let output = verb("status", &url, &scene.access(&strangers, &token_file));
+    assert!(output.stderr.contains("CA:FALSE"), "{output:?}");
 }
 
 #[test]

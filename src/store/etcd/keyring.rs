@@ -31,7 +31,7 @@ struct Offer {
 
 impl Keyring {
     pub(super) fn new(credentials: Credentials) -> Self {
-        let status = status::Credentials::default();
+        let status = status::Credentials::new("store.etcd", status::Certificate::Client);
         status.in_use(credentials.client_certificate_expiry());
         Keyring {
             held: Mutex::new(Held {

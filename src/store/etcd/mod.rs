@@ -5,7 +5,6 @@
 //! nothing in the client beyond single requests: sessions, retries and failing over are done here.
 
 mod calls;
-mod certificate;
 mod channel;
 mod connections;
 mod credentials;
@@ -25,10 +24,11 @@ use crate::config::EtcdConfig;
 use crate::election::{Action, Candidate, Event, Lease, LeaseId, Timing};
 use crate::status;
 use crate::store::{Lane, Namesakes, Session};
+use crate::watched_files::WatchedFiles;
 use calls::Calls;
 use connections::Connections;
 use credentials::Credentials;
-use files::{Files, Stamp};
+use files::Files;
 use keepalives::KeepAlives;
 use keyring::Keyring;
 use observer::{Observer, Sight, Watched};
@@ -59,9 +59,9 @@ impl EtcdStore {
         connected: Arc<AtomicBool>,
     ) -> Result<Self, String> {
         let bound = timing.retry_period();
-        let read_at = Stamp::of(&credentials::files(config));
+        let watched = WatchedFiles::new(credentials::files(config));
         let keyring = Arc::new(Keyring::new(Credentials::read(config)?));
-        let files = Files::watch(config, read_at, &keyring)
+        let files = Files::watch(config, watched, &keyring)
             .map_err(|error| format!("starting a thread: {error}"))?;
         let connections = Connections::new(config, bound, keyring, files, connected);
         Ok(EtcdStore {

@@ -1,7 +1,7 @@
 //! Why a handshake failed, in words that name the remedy. The client shows next to nothing of it.
 
-use super::certificate;
 use super::tls::{Tls, has_passed};
+use crate::tls::{AN_AUTHORITY_S, date, is_an_authority_s};
 use rustls::{AlertDescription, CertificateError, Error};
 use std::io;
 
@@ -38,11 +38,11 @@ impl Tls {
             }
             Error::ExpiredContext { not_after, .. } => format!(
                 "the server's certificate has expired, on {}; renew it, or set this host's clock",
-                certificate::date(not_after.as_secs())
+                date(not_after.as_secs())
             ),
             Error::NotValidYetContext { not_before, .. } => format!(
                 "the server's certificate holds only from {} on; set this host's clock",
-                certificate::date(not_before.as_secs())
+                date(not_before.as_secs())
             ),
             Error::NotValidForNameContext {
                 expected,
@@ -52,6 +52,9 @@ impl Tls {
                 expected.to_str(),
                 names(presented)
             ),
+            other if is_an_authority_s(other) => {
+                format!("the server's certificate can't be trusted: {AN_AUTHORITY_S}")
+            }
             other => format!("the server's certificate can't be trusted: {other}"),
         }
     }
@@ -92,7 +95,7 @@ impl Tls {
             Some((file, Some(end))) if about_certificate && has_passed(*end) => format!(
                 "the server refuses the client certificate in store.etcd.tls.cert_file ({}): it expired on {}; renew it",
                 file.display(),
-                certificate::date(*end)
+                date(*end)
             ),
             Some((file, _)) if about_certificate => format!(
                 "the server refuses the client certificate in store.etcd.tls.cert_file ({}): {alert:?}; \

@@ -1,10 +1,10 @@
 //! From files in PEM to what a handshake needs. Everything that can be found wrong with a file is found here,
 //! and told with the config's key and the file.
 
-use super::certificate;
 use super::credentials::text;
 use crate::clock;
 use crate::config::TlsConfig;
+use crate::tls::{date, not_after};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName};
@@ -54,9 +54,7 @@ impl Tls {
             None => builder.with_no_client_auth(),
             Some((cert_file, key_file)) => {
                 let chain = certificates(CERT_FILE, cert_file)?;
-                let not_after = chain
-                    .first()
-                    .and_then(|first| certificate::not_after(first));
+                let not_after = chain.first().and_then(|first| not_after(first));
                 refuse_expired(cert_file, not_after)?;
                 identity = Some((cert_file.clone(), not_after));
                 let key = private_key(key_file)?;
@@ -164,7 +162,7 @@ fn refuse_expired(cert_file: &Path, not_after: Option<u64>) -> Result<(), String
         Some(end) if has_passed(end) => Err(format!(
             "{CERT_FILE}: {}: expired on {}; renew it",
             cert_file.display(),
-            certificate::date(end)
+            date(end)
         )),
         _ => Ok(()),
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 /// Until when a certificate in DER holds, in seconds since 1970; none where it says nothing that is understood.
-pub(super) fn not_after(der: &[u8]) -> Option<u64> {
+pub fn not_after(der: &[u8]) -> Option<u64> {
     let (_, certificate) = value(der)?;
     let (_, mut signed) = value(certificate)?;
     // The version may be left out, and is tagged as what may be.
@@ -20,7 +20,7 @@ pub(super) fn not_after(der: &[u8]) -> Option<u64> {
 }
 
 /// For people.
-pub(super) fn date(seconds: u64) -> String {
+pub fn date(seconds: u64) -> String {
     let date = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(YEAR_9999));
     humantime::format_rfc3339_seconds(date).to_string()
 }
