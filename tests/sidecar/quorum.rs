@@ -85,6 +85,66 @@ fn without_a_quorum_nobody_leads_and_with_it_again_somebody_does() {
     );
 }
 
+#[test]
+fn a_leader_whose_member_of_etcd_is_in_a_minority_goes_to_another_before_its_deadline() {
+    let cluster = EtcdCluster::started();
+    let minority = (cluster.raft_leader() + 1) % 3;
+    let a = Spec::on_endpoints("a", &cluster.endpoints_from(minority))
+        .lease(TTL, RENEW_DEADLINE, ms(500))
+        .start_leading();
+    let b = Spec::on_endpoints("b", &cluster.endpoints_from(minority))
+        .lease(TTL, RENEW_DEADLINE, ms(500))
+        .start_following();
+    let token = a.wait_leading(ROLE_BOUND);
+    let witnesses = Witnesses::of(&[&a, &b]);
+
+    cluster.cut_off(minority);
+    let member = cluster.members[minority].ctl();
+    eventually("the member knows of no leader", ms(10_000), || {
+        member
+            .raft_ids()
+            .is_none_or(|(_, leader)| leader == 0)
+            .then_some(())
+    });
+    let_pass(RENEW_DEADLINE + ms(1_000));
+    assert_eq!(a.wait_leading(ms(1_000)), token);
+    cluster.heal();
+    eventually("the member knows of a leader again", ms(10_000), || {
+        member.raft_ids().filter(|(_, leader)| *leader != 0)
+    });
+    let_pass(RENEW_DEADLINE + ms(1_000));
+    assert_eq!(a.wait_leading(ms(1_000)), token);
+
+    let history = witnesses.judged();
+    history.assert_always_alive();
+    assert_eq!(history.succession(), ["a"]);
+}
+
+#[test]
+fn one_leads_again_after_the_raft_leader_was_cut_off_from_the_other_members() {
+    let cluster = EtcdCluster::started();
+    let sidecars = on_each_member_first(&cluster);
+    let sidecars = sidecars.each_ref();
+    wait_for_one_leader(&sidecars, ROLE_BOUND);
+    let witnesses = Witnesses::of(&sidecars);
+
+    let deposed = cluster.raft_leader();
+    cluster.cut_off(deposed);
+    let member = cluster.members[deposed].ctl();
+    eventually("the member leads the others no more", ms(10_000), || {
+        (!member.is_raft_leader()).then_some(())
+    });
+    let_pass(RENEW_DEADLINE + ms(1_000));
+    wait_for_one_leader(&sidecars, RECOVERY_BOUND);
+    all_know_the_leader(&sidecars);
+    cluster.heal();
+    let_pass(RENEW_DEADLINE + ms(1_000));
+    wait_for_one_leader(&sidecars, RECOVERY_BOUND);
+    all_know_the_leader(&sidecars);
+
+    witnesses.judged().assert_always_alive();
+}
+
 /// Each of three candidates knows all members, and tries another one first.
 #[track_caller]
 fn on_each_member_first(cluster: &EtcdCluster) -> [Sidecar; 3] {

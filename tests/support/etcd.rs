@@ -226,6 +226,30 @@ impl EtcdCluster {
         self.peer_relays[member].set(mode);
     }
 
+    /// Cuts a member off from the others, both ways; clients go on reaching it.
+    #[track_caller]
+    pub fn cut_off(&self, member: usize) {
+        let ids = self.members[member].ctl().raft_ids();
+        let (own, _) = ids.expect("it answers");
+        // The members say who they are to each other.
+        let words = format!("X-Server-From: {own:x}");
+        for (i, relay) in self.peer_relays.iter().enumerate() {
+            if i == member {
+                relay.set(Mode::Silent);
+            } else {
+                relay.silence(Some(words.clone()));
+            }
+        }
+    }
+
+    /// Lets all members speak to each other again.
+    pub fn heal(&self) {
+        for relay in &self.peer_relays {
+            relay.set(Mode::Pass);
+            relay.silence(None);
+        }
+    }
+
     /// Where its members answer, beginning with the one at `first`.
     pub fn endpoints_from(&self, first: usize) -> Vec<String> {
         let members = self.members.iter().cycle().skip(first);

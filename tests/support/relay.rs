@@ -4,7 +4,7 @@ use super::free_port;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 use tenure::clock;
@@ -42,6 +42,8 @@ struct Shared {
 
 struct State {
     mode: Mode,
+    /// Connections that begin with a request in which these words stand are silent.
+    silenced: Option<String>,
     over: bool,
     /// Counts the times that all connections were closed.
     epoch: u64,
@@ -58,6 +60,7 @@ impl Relay {
             server: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             state: Mutex::new(State {
                 mode: Mode::Pass,
+                silenced: None,
                 over: false,
                 epoch: 0,
                 streams: Vec::new(),
@@ -86,6 +89,12 @@ impl Relay {
         }
         self.shared.changed.notify_all();
     }
+
+    /// From now on whoever says these words in the first request of a connection is as in [`Mode::Silent`].
+    pub fn silence(&self, words: Option<String>) {
+        self.shared.state.lock().unwrap().silenced = words;
+        self.shared.changed.notify_all();
+    }
 }
 
 impl Drop for Relay {
@@ -101,6 +110,14 @@ impl Drop for Relay {
 }
 
 impl State {
+    fn silences(&self, connection: &Connection) -> bool {
+        let opening = connection.opening.get();
+        let words = self.silenced.as_ref();
+        opening
+            .zip(words)
+            .is_some_and(|(opening, words)| opening.contains(words))
+    }
+
     fn close_all(&mut self) {
         self.epoch += 1;
         for stream in self.streams.drain(..) {
@@ -109,6 +126,12 @@ impl State {
                 .map(|stream| stream.shutdown(Shutdown::Both));
         }
     }
+}
+
+struct Connection {
+    epoch: u64,
+    /// What was said first.
+    opening: OnceLock<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,45 +165,61 @@ impl Shared {
         state.streams.retain(|stream| stream.strong_count() > 0);
         state.streams.extend([&client, &server].map(Arc::downgrade));
         drop(state);
-        self.pump(epoch, Direction::Request, &client, &server);
-        self.pump(epoch, Direction::Answer, &server, &client);
+        let connection = Arc::new(Connection {
+            epoch,
+            opening: OnceLock::new(),
+        });
+        self.pump(&connection, Direction::Request, &client, &server);
+        self.pump(&connection, Direction::Answer, &server, &client);
     }
 
     /// One thread reads and dates, another writes when it is time.
     fn pump(
         self: &Arc<Self>,
-        epoch: u64,
+        connection: &Arc<Connection>,
         way: Direction,
         from: &Arc<TcpStream>,
         to: &Arc<TcpStream>,
     ) {
         let (sender, receiver) = mpsc::channel();
         let (shared, from, to) = (Arc::clone(self), Arc::clone(from), Arc::clone(to));
+        let connection = Arc::clone(connection);
         thread::spawn(move || read(&from, &sender));
-        thread::spawn(move || shared.write(epoch, way, &receiver, &to));
+        thread::spawn(move || shared.write(&connection, way, &receiver, &to));
     }
 
-    fn write(&self, epoch: u64, way: Direction, chunks: &Receiver<Chunk>, mut to: &TcpStream) {
+    fn write(
+        &self,
+        connection: &Connection,
+        way: Direction,
+        chunks: &Receiver<Chunk>,
+        mut to: &TcpStream,
+    ) {
         for (read_at, bytes) in chunks {
-            if !self.may_pass(epoch, way, read_at) || to.write_all(&bytes).is_err() {
+            if way == Direction::Request {
+                let opening = || String::from_utf8_lossy(&bytes).into_owned();
+                connection.opening.get_or_init(opening);
+            }
+            if !self.may_pass(connection, way, read_at) || to.write_all(&bytes).is_err() {
                 return;
             }
         }
         // The end of the one stream is news to the other end as well, and as late.
-        if self.may_pass(epoch, way, clock::now()) {
+        if self.may_pass(connection, way, clock::now()) {
             let _ = to.shutdown(Shutdown::Write);
         }
     }
 
     /// Waits until what was read at `read_at` may be passed on; false where the connection is closed.
-    fn may_pass(&self, epoch: u64, way: Direction, read_at: Time) -> bool {
+    fn may_pass(&self, connection: &Connection, way: Direction, read_at: Time) -> bool {
         let mut state = self.state.lock().unwrap();
         loop {
-            if state.over || state.epoch != epoch {
+            if state.over || state.epoch != connection.epoch {
                 return false;
             }
             let wait = match state.mode {
                 Mode::Silent => None,
+                _ if state.silences(connection) => None,
                 Mode::AnswersLost if way == Direction::Answer => None,
                 Mode::RequestsLost if way == Direction::Request => None,
                 Mode::Delay(delay) if way == Direction::Answer => {
@@ -222,12 +261,15 @@ mod tests {
         let (sender, heard) = mpsc::channel();
         thread::spawn(move || {
             while let Ok((mut stream, _)) = listener.accept() {
-                let mut byte = [0];
-                while let Ok(1) = stream.read(&mut byte) {
-                    if sender.send(byte[0]).is_err() || stream.write_all(&byte).is_err() {
-                        break;
+                let sender = sender.clone();
+                thread::spawn(move || {
+                    let mut byte = [0];
+                    while let Ok(1) = stream.read(&mut byte) {
+                        if sender.send(byte[0]).is_err() || stream.write_all(&byte).is_err() {
+                            break;
+                        }
                     }
-                }
+                });
             }
         });
         (port, heard)
@@ -273,6 +315,23 @@ mod tests {
         new.write_all(b"1").unwrap();
         assert_eq!(heard.recv().unwrap(), b'1');
         assert!(hears_nothing(&new));
+    }
+
+    #[test]
+    fn who_is_silenced_is_known_by_the_first_words() {
+        let (port, _heard) = echo();
+        let relay = Relay::to(port);
+        let (mut old, mut other) = (connect(&relay), connect(&relay));
+        old.write_all(b"a").unwrap();
+        assert_eq!(read_byte(&old).unwrap(), b'a');
+        relay.silence(Some("a".to_owned()));
+        old.write_all(b"b").unwrap();
+        assert!(hears_nothing(&old));
+        other.write_all(b"b").unwrap();
+        assert_eq!(read_byte(&other).unwrap(), b'b');
+        relay.silence(None);
+        old.set_read_timeout(None).unwrap();
+        assert_eq!(read_byte(&old).unwrap(), b'b');
     }
 
     #[test]
