@@ -280,6 +280,7 @@ fn certificates_are_reread_when_they_change_and_probes_have_their_own() {
         over_tls(a.probes, &second, "GET", "/leader", "").ok()
     });
     assert!(over_tls(a.probes, &first, "GET", "/leader", "").is_err());
+    assert!(!a.log().contains("ERROR"), "{}", a.log());
 
     // Who never begins to speak TLS is in nobody's way.
     let idle: Vec<TcpStream> = (0..TOO_MANY)

@@ -135,6 +135,31 @@ fn a_certificate_that_is_written_before_its_key_is_not_taken_for_a_bad_one() {
 }
 
 #[test]
+fn what_is_exchanged_while_nobody_answers_is_not_blamed_for_that_and_taken_into_use_later() {
+    let made = Certificates::made();
+    let ca = read(&made.file("ca.pem"));
+    let secret = Secret::mounted(&ca, &made);
+    let mut etcd = Etcd::with_tls(&made);
+    etcd.start();
+    etcd.wait_until_healthy();
+    let a = secret.spec("a", &etcd).start_leading();
+    let token = a.wait_leading(ROLE_BOUND);
+
+    etcd.kill();
+    made.issue("client", 20);
+    secret.swap(&ca, &made);
+    // Time to see it, and to be refused many a time.
+    let_pass(ms(5_000));
+    let failures = a.metric("tenure_credentials_reloads_total", &["failed"]);
+    assert_eq!(failures, 0.0, "{}", a.log());
+    assert_eq!(a.metric("tenure_credentials_valid", &[]), 1.0);
+    etcd.start();
+    etcd.wait_until_healthy();
+    reloaded(&a, 1.0);
+    still_leads(&a, token);
+}
+
+#[test]
 fn a_hangup_exchanges_the_connection_and_costs_no_leadership() {
     let made = Certificates::made();
     let secret = Secret::mounted(&read(&made.file("ca.pem")), &made);
