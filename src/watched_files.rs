@@ -57,7 +57,8 @@ impl WatchedFiles {
     /// to rest, unless somebody can't wait.
     pub fn look(&mut self, why: Why) -> Option<Look> {
         let seen = Stamp::of(&self.files);
-        let has_changed = seen != self.read_at;
+        // What was complained about may have been exchanged for what there was before.
+        let has_changed = seen != self.read_at || self.complained.is_some();
         let has_settled = seen == self.last_seen;
         self.last_seen = seen.clone();
         let is_to_be_read = match why {
@@ -166,6 +167,25 @@ mod tests {
         replace(&key, "second");
         assert!(watched.look(Why::Routine).is_none(), "and has just done so");
         let look = watched.look(Why::Routine).expect("nothing moves any more");
+        watched.was_read(look);
+        assert!(watched.look(Why::Routine).is_none());
+    }
+
+    #[test]
+    fn files_that_come_back_as_they_were_are_read_again() {
+        let directory = TempDir::new().unwrap();
+        let [here, away] = ["here", "away"].map(|name| directory.path().join(name));
+        fs::create_dir(&here).unwrap();
+        let mut watched = WatchedFiles::new(two_files(&here).into());
+        let before = watched.last_seen.clone();
+        fs::rename(&here, &away).unwrap();
+        watched.look(Why::Routine);
+        let look = watched.look(Why::Routine).unwrap();
+        assert!(watched.is_news(&look, "no such file"));
+        fs::rename(&away, &here).unwrap();
+        watched.look(Why::Routine);
+        assert_eq!(watched.last_seen, before);
+        let look = watched.look(Why::Routine).unwrap();
         watched.was_read(look);
         assert!(watched.look(Why::Routine).is_none());
     }

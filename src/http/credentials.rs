@@ -4,7 +4,7 @@ use super::fresh::Fresh;
 use crate::config::ServerTls;
 use crate::secret::Token;
 use crate::status;
-use crate::tls;
+use crate::tls::{self, Unfit};
 use crate::watched_files::{LOOK_EVERY, Why};
 use std::fmt;
 use std::path::Path;
@@ -29,10 +29,8 @@ impl Credentials {
     pub fn of_api(tls: Option<&ServerTls>, token_file: Option<&Path>) -> Result<Self, String> {
         let token = token_file.map(|file| {
             Fresh::read("http.token_file", vec![file.to_owned()], |contents| {
-                let [content] = contents else {
-                    return Err("is not one file".to_owned());
-                };
-                Ok((Token::parse(content)?, None))
+                let token = Token::parse(&contents.concat());
+                token.map(|token| (token, None)).map_err(|why| (0, why))
             })
         });
         Ok(Credentials {
@@ -131,8 +129,11 @@ fn identity(key: &'static str, tls: &ServerTls) -> Result<Fresh<Arc<ServerConfig
     let files = vec![tls.cert_file.clone(), tls.key_file.clone()];
     Fresh::read(key, files, |contents| {
         let [cert, key] = contents else {
-            return Err("are not two files".to_owned());
+            return Err((0, "are not two files".to_owned()));
         };
-        tls::server(cert, key)
+        tls::server(cert, key).map_err(|unfit| match unfit {
+            Unfit::Certificate(why) => (0, why),
+            Unfit::Key(why) => (1, why),
+        })
     })
 }

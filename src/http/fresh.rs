@@ -1,5 +1,6 @@
 //! What comes from files, and is read anew when they change.
 
+use crate::secret;
 use crate::status;
 use crate::watched_files::{WatchedFiles, Why};
 use arc_swap::ArcSwap;
@@ -17,8 +18,9 @@ pub(super) struct Fresh<T> {
     status: Arc<status::Credentials>,
 }
 
-/// Makes it, and says until when it holds, in seconds since 1970, where it does not hold for ever.
-pub(super) type Make<T> = fn(&[Vec<u8>]) -> Result<(T, Option<u64>), String>;
+/// Makes it, and says until when it holds, in seconds since 1970, where it does not hold for ever; or in which of the files
+/// something is wrong, and what.
+pub(super) type Make<T> = fn(&[Vec<u8>]) -> Result<(T, Option<u64>), (usize, String)>;
 
 impl<T> Fresh<T> {
     /// Reads the files for the first time. It blocks.
@@ -31,8 +33,8 @@ impl<T> Fresh<T> {
         make: Make<T>,
     ) -> Result<Self, String> {
         let watched = WatchedFiles::new(files.clone());
-        let contents = contents(&files).map_err(|error| format!("{key}: {error}"))?;
-        let (made, expiry) = make(&contents).map_err(|error| format!("{key}: {error}"))?;
+        let made = make_of(&files, make).map_err(|error| format!("{key}: {error}"));
+        let (made, expiry) = made?;
         let status = status::Credentials::new(key, status::Certificate::Server);
         status.in_use(expiry);
         Ok(Fresh {
@@ -61,7 +63,7 @@ impl<T> Fresh<T> {
         let Some(look) = watched.look(why) else {
             return;
         };
-        match contents(&self.files).and_then(|contents| (self.make)(&contents)) {
+        match make_of(&self.files, self.make) {
             Ok((made, expiry)) => {
                 watched.was_read(look);
                 self.current.store(Arc::new(made));
@@ -79,6 +81,10 @@ impl<T> Fresh<T> {
     }
 }
 
-fn contents(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, String> {
-    files.iter().map(|file| crate::secret::read(file)).collect()
+fn make_of<T>(files: &[PathBuf], make: Make<T>) -> Result<(T, Option<u64>), String> {
+    let contents: Result<Vec<_>, _> = files.iter().map(|file| secret::read(file)).collect();
+    make(&contents?).map_err(|(at, why)| match files.get(at) {
+        Some(file) => format!("{}: {why}", file.display()),
+        None => why,
+    })
 }

@@ -14,24 +14,29 @@ use tokio_rustls::rustls::{CertificateError, ClientConfig, Error, RootCertStore,
 /// What is spoken inside.
 const PROTOCOL: &[u8] = b"http/1.1";
 
+/// What is wrong with a listener's certificate, or with its key; without what is in the key.
+#[derive(Debug)]
+pub enum Unfit {
+    /// With the certificate.
+    Certificate(String),
+    /// With the key, or with the two together.
+    Key(String),
+}
+
 /// How a listener says who it is, and until when, in seconds since 1970, where that is understood.
 ///
 /// # Errors
-/// A sentence on what is wrong, without what is in the key.
-pub fn server(cert_pem: &[u8], key_pem: &[u8]) -> Result<(Arc<ServerConfig>, Option<u64>), String> {
-    let chain = certificates(cert_pem).map_err(|error| format!("cert_file: {error}"))?;
+/// What is wrong.
+pub fn server(cert_pem: &[u8], key_pem: &[u8]) -> Result<(Arc<ServerConfig>, Option<u64>), Unfit> {
+    let chain = certificates(cert_pem).map_err(Unfit::Certificate)?;
     let expiry = chain.first().and_then(|first| not_after(first));
-    let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| match error {
-        PemError::NoItemsFound => "key_file: holds no private key in PEM".to_owned(),
-        // What it found wrong may be a piece of the key.
-        _ => "key_file: is damaged".to_owned(),
-    })?;
+    let key = private_key(key_pem).map_err(Unfit::Key)?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+        .map_err(|error| Unfit::Certificate(error.to_string()))?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(|error| format!("cert_file and key_file don't go together: {error}"))?;
+        .map_err(|error| Unfit::Key(format!("does not go with the certificate: {error}")))?;
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     Ok((Arc::new(config), expiry))
 }
@@ -78,12 +83,41 @@ pub fn is_an_authority_s(error: &CertificateError) -> bool {
     matches!(error, CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity"))
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+/// A private key in PEM.
+///
+/// # Errors
+/// What is wrong with it, without what is in it.
+pub fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    let holds = |words: &[u8]| pem.windows(words.len()).any(|window| window == words);
+    // As PKCS #8 says it, and as OpenSSL used to.
+    if holds(b"ENCRYPTED PRIVATE KEY") || holds(b"Proc-Type: 4,ENCRYPTED") {
+        return Err("is encrypted; decrypt it with openssl pkey -in KEY -out FILE, and protect FILE by its mode".to_owned());
+    }
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        PemError::NoItemsFound if holds(b"BEGIN CERTIFICATE-----") => {
+            "holds no private key in PEM, but a certificate".to_owned()
+        }
+        PemError::NoItemsFound => "holds no private key in PEM".to_owned(),
+        // What the library found wrong may be a piece of the key, or all of it.
+        _ => DAMAGED.to_owned(),
+    })
+}
+
+const DAMAGED: &str = "is damaged, not all of it is PEM, line by line";
+
+/// Certificates in PEM, of which there is at least one.
+///
+/// # Errors
+/// What is wrong with them, without what is in them.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match all {
         Ok(all) if !all.is_empty() => Ok(all),
+        Ok(_) if pem.windows(16).any(|words| words == b"PRIVATE KEY-----") => {
+            Err("holds no certificate in PEM, but a private key".to_owned())
+        }
         Ok(_) => Err("holds no certificate in PEM".to_owned()),
-        Err(_) => Err("is damaged".to_owned()),
+        Err(_) => Err(DAMAGED.to_owned()),
     }
 }
 

@@ -307,16 +307,28 @@ fn what_is_no_good_at_the_start_is_said_by_key_and_file_but_not_shown() {
     for (settings, words) in [
         (
             format!("token_file: {bad_token:?}"),
-            ["http.token_file: ", "has 6 characters"],
+            [
+                "http.token_file: /",
+                "/bad-token: the token has 6 characters",
+            ],
         ),
         (
             "token_file: /nowhere/token".to_owned(),
             ["http.token_file: ", "/nowhere/token: "],
         ),
-        (identity(&other_key), ["http.tls: ", "don't go together"]),
+        (
+            identity(&other_key),
+            [
+                "http.tls: /",
+                "/client.key: does not go with the certificate",
+            ],
+        ),
         (
             identity(&certificates.file("server.pem")),
-            ["http.tls: ", "no private key"],
+            [
+                "http.tls: /",
+                "/server.pem: holds no private key in PEM, but a certificate",
+            ],
         ),
         (
             identity(Path::new("/nowhere/key")),

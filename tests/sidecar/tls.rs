@@ -26,6 +26,14 @@ fn a_file_that_can_t_be_used_is_refused_at_start_with_its_key_and_its_name() {
     made.openssl("ec -in client.key -aes256 -passout pass:secret-4242 -out encrypted-as-of-old");
     fs::copy(strangers.file("client.key"), made.file("stranger.key")).unwrap();
     made.issue("expired", -1);
+    // As it comes out of a variable of the environment.
+    let key_text = fs::read_to_string(made.file("client.key")).unwrap();
+    let secret = key_text.lines().nth(1).unwrap().to_owned();
+    write("key-in-a-line", key_text.replace('\n', "\\n").as_bytes());
+    write(
+        "key-without-end",
+        &key_text.as_bytes()[..key_text.len() - 20],
+    );
 
     let (ca, cert, key) = ("ca.pem", "client.pem", "client.key");
     for (files, at_fault, said) in [
@@ -89,6 +97,26 @@ fn a_file_that_can_t_be_used_is_refused_at_start_with_its_key_and_its_name() {
             "is encrypted; decrypt it",
         ),
         (
+            [ca, cert, "key-in-a-line"],
+            ("key_file", "key-in-a-line"),
+            "is damaged",
+        ),
+        (
+            [ca, cert, "key-without-end"],
+            ("key_file", "key-without-end"),
+            "is damaged",
+        ),
+        (
+            [ca, "key-in-a-line", key],
+            ("cert_file", "key-in-a-line"),
+            "is damaged",
+        ),
+        (
+            ["key-in-a-line", cert, key],
+            ("ca_file", "key-in-a-line"),
+            "is damaged",
+        ),
+        (
             [ca, cert, "stranger.key"],
             ("key_file", "stranger.key"),
             "is not the key of the certificate",
@@ -112,6 +140,8 @@ fn a_file_that_can_t_be_used_is_refused_at_start_with_its_key_and_its_name() {
             "{files:?}: {log}"
         );
         assert_eq!(log.lines().count(), 1, "{log}");
+        // Nor as a list of its bytes.
+        assert!(!log.contains(&secret) && !log.contains("45, 45"), "{log}");
     }
 }
 

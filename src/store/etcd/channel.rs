@@ -37,7 +37,11 @@ pub(super) async fn open(
     };
     let failure = |error: tonic::transport::Error| {
         let told = because(&error.to_string(), std::error::Error::source(&error));
-        Failure::Unreachable(overheard.told().unwrap_or(told))
+        match overheard.told() {
+            Some(reason) => Failure::Unreachable(reason),
+            None if has_timed_out(&error) => Failure::timed_out(),
+            None => Failure::Unreachable(told),
+        }
     };
     let channel = Endpoint::from_shared(endpoint.to_owned())
         .map_err(failure)?
@@ -45,6 +49,12 @@ pub(super) async fn open(
         .await
         .map_err(failure)?;
     Ok((channel, overheard))
+}
+
+fn has_timed_out(error: &tonic::transport::Error) -> bool {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let mut causes = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }
 
 /// What was last seen to go wrong on a connection.

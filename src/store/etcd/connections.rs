@@ -13,7 +13,7 @@ use super::channel::{self, Overheard};
 use super::credentials::{Credentials, are_needed};
 use super::error::{Failure, wants_no_login};
 use super::files::Files;
-use super::keyring::Keyring;
+use super::keyring::{Keyring, Offered};
 use crate::config::EtcdConfig;
 use crate::status;
 use etcd_client::{Client, ConnectOptions, GetOptions};
@@ -84,6 +84,12 @@ struct Fresh {
     overheard: Arc<Overheard>,
 }
 
+/// What came of an offer: a connection, made with it or with what is in use.
+enum Tried {
+    Accepted(Fresh),
+    Refused(Fresh),
+}
+
 impl Connections {
     pub(super) fn new(
         config: &EtcdConfig,
@@ -140,31 +146,55 @@ impl Connections {
         made
     }
 
-    /// Tries what was read last first: that is what somebody wants to be used.
     async fn connect(&self, turn: Turn) -> Result<Connection, Failure> {
         let endpoint = self.endpoint(turn);
-        let Some(offer) = self.keyring.offered() else {
-            let fresh = self.establish(endpoint, &self.keyring.in_use()).await?;
-            return Ok(Connection::new(fresh, turn));
+        let in_use = self.keyring.in_use();
+        let fresh = match self.keyring.offered() {
+            None => self.establish(endpoint, &in_use).await?,
+            // What was read last is what somebody wants to be used.
+            Some(offer) if !offer.was_refused => match self.try_at(endpoint, &offer).await? {
+                Tried::Accepted(fresh) | Tried::Refused(fresh) => fresh,
+            },
+            Some(offer) => match self.establish_and_ask(endpoint, &in_use).await {
+                // Others would have to wait as long.
+                Err(failure) if !failure.is_timeout() => {
+                    let fresh = self.establish_and_ask(endpoint, &offer.credentials).await;
+                    let fresh = fresh.map_err(|_| failure)?;
+                    self.keyring.accept(&offer.credentials, endpoint);
+                    fresh
+                }
+                asked => asked?,
+            },
         };
-        match self.establish_and_ask(endpoint, &offer).await {
-            Ok(fresh) => {
-                self.keyring.accept(&offer, endpoint);
-                Ok(Connection::new(fresh, turn))
+        Ok(Connection::new(fresh, turn))
+    }
+
+    /// Tries what is offered, and what is in use instead. Only where that is answered, and then the offer is not, is it the
+    /// offer's fault.
+    async fn try_at(&self, endpoint: &str, offer: &Offered) -> Result<Tried, Failure> {
+        let offered = &offer.credentials;
+        let mut former = None;
+        loop {
+            let failure = match self.establish_and_ask(endpoint, offered).await {
+                Ok(fresh) => {
+                    self.keyring.accept(offered, endpoint);
+                    return Ok(Tried::Accepted(fresh));
+                }
+                Err(failure) => failure,
+            };
+            if let Some(former) = former {
+                if !failure.is_timeout() {
+                    self.keyring.refuse(offered, endpoint, &failure);
+                }
+                return Ok(Tried::Refused(former));
             }
             // Others would have to wait as long.
-            Err(failure) if failure.is_timeout() => Err(failure),
-            Err(failure) => match self
-                .establish_and_ask(endpoint, &self.keyring.in_use())
-                .await
-            {
-                // Only where the former are answered is it the fault of those that are offered.
-                Ok(fresh) => {
-                    self.keyring.refuse(&offer, endpoint, &failure);
-                    Ok(Connection::new(fresh, turn))
-                }
-                Err(_) => Err(failure),
-            },
+            if failure.is_timeout() {
+                return Err(failure);
+            }
+            let in_use = self.keyring.in_use();
+            let asked = self.establish_and_ask(endpoint, &in_use).await;
+            former = Some(asked.map_err(|_| failure)?);
         }
     }
 
@@ -184,21 +214,10 @@ impl Connections {
         }
     }
 
-    async fn try_offer(&self, offer: &Arc<Credentials>) {
+    async fn try_offer(&self, offer: &Offered) {
         let turn = self.turn();
-        let endpoint = self.endpoint(turn);
-        match self.establish_and_ask(endpoint, offer).await {
-            Ok(fresh) => {
-                self.keyring.accept(offer, endpoint);
-                self.move_to(fresh, turn.endpoint);
-            }
-            Err(failure) => {
-                let in_use = self.keyring.in_use();
-                // Else it is not its fault, perhaps. Whoever connects next tries it.
-                if self.establish_and_ask(endpoint, &in_use).await.is_ok() {
-                    self.keyring.refuse(offer, endpoint, &failure);
-                }
-            }
+        if let Ok(Tried::Accepted(fresh)) = self.try_at(self.endpoint(turn), offer).await {
+            self.move_to(fresh, turn.endpoint);
         }
     }
 

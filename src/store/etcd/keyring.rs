@@ -2,7 +2,7 @@
 //!
 //! What was read anew is an *offer*: it is used by nobody until a connection made with it has been answered. Until then,
 //! and where it is refused, everything goes on with what is in use. So a bad file costs nothing, and neither does
-//! one that comes before the server knows of it: whoever connects tries the offer first.
+//! one that comes before the server knows of it: whoever connects tries the offer, first where it was not refused before.
 
 use super::credentials::Credentials;
 use super::error::Failure;
@@ -20,13 +20,15 @@ pub(super) struct Keyring {
 
 struct Held {
     in_use: Arc<Credentials>,
-    offered: Option<Offer>,
+    offered: Option<Offered>,
 }
 
-struct Offer {
-    credentials: Arc<Credentials>,
+/// What was read anew, and is not in use yet.
+#[derive(Clone)]
+pub(super) struct Offered {
+    pub(super) credentials: Arc<Credentials>,
     /// It was complained about already.
-    refused: bool,
+    pub(super) was_refused: bool,
 }
 
 impl Keyring {
@@ -49,9 +51,9 @@ impl Keyring {
 
     /// These were read anew.
     pub(super) fn offer(&self, credentials: Credentials) {
-        self.held().offered = Some(Offer {
+        self.held().offered = Some(Offered {
             credentials: Arc::new(credentials),
-            refused: false,
+            was_refused: false,
         });
         self.offers.send_modify(|offers| *offers += 1);
     }
@@ -70,10 +72,8 @@ impl Keyring {
     }
 
     /// What has been offered, and is not in use yet.
-    pub(super) fn offered(&self) -> Option<Arc<Credentials>> {
-        let held = self.held();
-        let offer = held.offered.as_ref()?;
-        Some(Arc::clone(&offer.credentials))
+    pub(super) fn offered(&self) -> Option<Offered> {
+        self.held().offered.clone()
     }
 
     /// What is in use.
@@ -97,10 +97,10 @@ impl Keyring {
     /// A connection that was made with this offer has failed where others don't. Said once of each.
     pub(super) fn refuse(&self, offer: &Arc<Credentials>, endpoint: &str, failure: &Failure) {
         let mut held = self.held();
-        let Some(offer) = held.is_offered(offer).filter(|offer| !offer.refused) else {
+        let Some(offer) = held.is_offered(offer).filter(|offer| !offer.was_refused) else {
             return;
         };
-        offer.refused = true;
+        offer.was_refused = true;
         self.status.failed();
         tracing::error!(
             endpoint,
@@ -117,7 +117,7 @@ impl Keyring {
 
 impl Held {
     /// A newer offer may have taken its place.
-    fn is_offered(&mut self, credentials: &Arc<Credentials>) -> Option<&mut Offer> {
+    fn is_offered(&mut self, credentials: &Arc<Credentials>) -> Option<&mut Offered> {
         let offer = self.offered.as_mut()?;
         Arc::ptr_eq(&offer.credentials, credentials).then_some(offer)
     }

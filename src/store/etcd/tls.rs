@@ -4,9 +4,8 @@
 use super::credentials::text;
 use crate::clock;
 use crate::config::TlsConfig;
-use crate::tls::{date, not_after};
+use crate::tls::{self, date, not_after};
 use rustls::crypto::ring;
-use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::path::{Path, PathBuf};
@@ -111,50 +110,13 @@ fn system_authorities() -> Result<RootCertStore, String> {
 }
 
 fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let text = text(key, file)?;
-    let wrong = |error: pem::Error| {
-        let file = file.display();
-        format!("{key}: {file}: is damaged, not all of it is PEM: {error}")
-    };
-    let certificates = CertificateDer::pem_slice_iter(text.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(wrong)?;
-    if certificates.is_empty() {
-        let (file, instead) = (file.display(), instead(&text));
-        return Err(format!(
-            "{key}: {file}: holds no certificate in PEM{instead}"
-        ));
-    }
-    Ok(certificates)
+    let pem = text(key, file)?;
+    tls::certificates(pem.as_bytes()).map_err(|why| format!("{key}: {}: {why}", file.display()))
 }
 
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let text = text(KEY_FILE, file)?;
-    let shown = file.display();
-    // As PKCS #8 says it, and as OpenSSL used to.
-    if text.contains("ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
-        return Err(format!(
-            "{KEY_FILE}: {shown}: is encrypted; decrypt it with openssl pkey -in {shown} -out FILE, and protect FILE by its mode"
-        ));
-    }
-    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| match error {
-        pem::Error::NoItemsFound => {
-            let instead = instead(&text);
-            format!("{KEY_FILE}: {shown}: holds no private key in PEM{instead}")
-        }
-        error => format!("{KEY_FILE}: {shown}: is damaged, not all of it is PEM: {error}"),
-    })
-}
-
-/// What a file holds that was named in the wrong place.
-fn instead(text: &str) -> &'static str {
-    if text.contains("PRIVATE KEY-----") {
-        ", but a private key"
-    } else if text.contains("BEGIN CERTIFICATE-----") {
-        ", but a certificate"
-    } else {
-        ""
-    }
+    let pem = text(KEY_FILE, file)?;
+    tls::private_key(pem.as_bytes()).map_err(|why| format!("{KEY_FILE}: {}: {why}", file.display()))
 }
 
 fn refuse_expired(cert_file: &Path, not_after: Option<u64>) -> Result<(), String> {
