@@ -66,8 +66,8 @@ impl Signals {
 }
 
 /// Those that a command gets from the sidecar as they come: whatever people send to processes, but what ends the
-/// sidecar, what stops and continues it, and what the kernel says to it of its own children, memory and files.
-pub const FORWARDED: [Signal; 11] = [
+/// sidecar, what stops it, and what the kernel says to it of its own children, memory and files.
+pub const FORWARDED: [Signal; 12] = [
     Signal::HUP,
     Signal::QUIT,
     Signal::USR1,
@@ -79,6 +79,7 @@ pub const FORWARDED: [Signal; 11] = [
     Signal::URG,
     Signal::IO,
     Signal::POWER,
+    Signal::CONT,
 ];
 
 /// Begins to listen to a signal. Call it in the runtime that will await.

@@ -7,7 +7,7 @@
 
 use super::children::{Children, Spawned};
 use super::deadline::Term;
-use super::terminal::Lent;
+use super::terminal::Terminal;
 use super::wire::{self, Message, Received};
 use crate::clock::{self, Timer};
 use crate::election::Deadline;
@@ -130,6 +130,10 @@ impl Exec {
     pub fn forward(&self, signal: Signal) {
         if let Some(current) = &self.0.0.orders().current {
             current.tell(Message::Signal(signal.as_raw()));
+        }
+        // A shell continues whom it gives the terminal.
+        if signal == Signal::CONT {
+            self.0.0.wake();
         }
     }
 }
@@ -316,8 +320,8 @@ impl Supervisor {
         report: &impl Fn(Report),
     ) -> io::Result<End> {
         let guardian = self.children.spawn(&mut self.guardian(token, theirs))?;
-        let mut has_started = false;
-        let mut _until_its_end;
+        let mut started = None;
+        let mut terminal = Terminal::default();
         loop {
             self.forget_wake();
             // First what the guardian has said: this process may have been frozen meanwhile.
@@ -325,14 +329,7 @@ impl Supervisor {
                 match wire::receive(&ours) {
                     Received::Message(Message::Started(pid), _) => {
                         tracing::info!(token, pid, "application started");
-                        has_started = true;
-                        let lent = Pid::from_raw(pid).and_then(Lent::to);
-                        if lent.is_some() {
-                            // The kernel stops it where it has tried to read before.
-                            let go_on = Message::Signal(Signal::CONT.as_raw());
-                            wire::send(&ours, go_on, None)?;
-                        }
-                        _until_its_end = lent;
+                        started = Pid::from_raw(pid);
                     }
                     Received::Message(Message::Ending, _) => report(Report {
                         token: Some(token),
@@ -350,7 +347,13 @@ impl Supervisor {
                     token,
                     "killing the application instead of its guardian: {reason}"
                 );
-                return Ok(self.take_over(guardian, has_started));
+                return Ok(self.take_over(guardian, started.is_some()));
+            }
+            if started.is_some_and(|group| terminal.lend(group)) {
+                // The kernel has stopped it where it has tried to read before.
+                let go_on = Message::Signal(Signal::CONT.as_raw());
+                // A guardian that is gone is noticed next.
+                let _ = wire::send(&ours, go_on, None);
             }
             self.timer.set(Some(lost_at));
             self.wait(&[&self.shared.wake, &ours]);

@@ -30,3 +30,4 @@ pub use exec::{Application, End, Exec, Report, THIS_PROGRAM};
 pub use find::{FindError, find};
 pub use guardian::{Guard, guard};
 pub use shim::{Guarded, guarded};
+pub use terminal::from_background;

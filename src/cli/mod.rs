@@ -111,7 +111,8 @@ fn exec(args: &ConfigArgs, command: Vec<OsString>) -> u8 {
 }
 
 fn sidecar(args: &ConfigArgs, config: &Config, command: Option<Vec<OsString>>) -> u8 {
-    let log = match Log::start(&config.log) {
+    // It is written also while a command has the terminal.
+    let log = match application::from_background(|| Log::start(&config.log)) {
         Ok(log) => log,
         Err(error) => return complain(FAILED, &error),
     };

@@ -17,12 +17,23 @@ struct Session {
 }
 
 impl Session {
+    /// The sidecar is started by a shell without job control, in the foreground.
     fn start(application: &str) -> Session {
-        Session::start_in(application, "")
+        Session::start_in(application, "", "")
     }
 
-    /// `how` comes after the command of the sidecar, in the terminal's shell.
-    fn start_in(application: &str, how: &str) -> Session {
+    /// `before` and `after` stand around the sidecar's command in that shell.
+    fn start_in(application: &str, before: &str, after: &str) -> Session {
+        let start = |sidecar: &str| format!("{before} {sidecar} {after}");
+        Session::of(application, start, &[])
+    }
+
+    /// What the terminal's shell is to run, made of the sidecar's command; and variables that it has.
+    fn of(
+        application: &str,
+        command: impl Fn(&str) -> String,
+        environment: &[(&str, &str)],
+    ) -> Session {
         let directory = TempDir::new().unwrap();
         let config = directory.path().join("tenure.yaml");
         let yaml = Spec::on_files("a", directory.path())
@@ -30,14 +41,14 @@ impl Session {
             .yaml(0, 0);
         fs::write(&config, yaml).unwrap();
         fs::write(directory.path().join("application"), application).unwrap();
-        let command = format!(
-            "cd {:?}; {} exec --config tenure.yaml -- sh application {how}",
-            directory.path(),
-            env!("CARGO_BIN_EXE_tenure"),
-        );
+        let tenure = env!("CARGO_BIN_EXE_tenure");
+        let sidecar = format!("{tenure} exec --config tenure.yaml -- bash application");
         let mut script = Command::new("script")
-            .args(["--quiet", "--flush", "--return", "--command", &command])
+            .args(["--quiet", "--flush", "--return", "--command"])
+            .arg(command(&sidecar))
             .arg("/dev/null")
+            .envs(environment.iter().copied())
+            .current_dir(&directory)
             .stdin(Stdio::piped())
             .stdout(fs::File::create(directory.path().join("screen")).unwrap())
             .spawn()
@@ -115,6 +126,7 @@ fn a_command_that_is_suspended_goes_on() {
 fn the_terminal_is_given_back_as_it_was() {
     let mut session = Session::start_in(
         "stty -echo -icanon; echo ready; read line",
+        "",
         "; stty -a; read line; echo \"shell got <$line>\"",
     );
     session.see("ready");
@@ -123,4 +135,56 @@ fn the_terminal_is_given_back_as_it_was() {
     session.see(" echo ");
     session.type_in(b"mine\n");
     session.see("shell got <mine>");
+}
+
+#[test]
+fn the_terminal_is_taken_back_from_a_job_that_was_killed_with_its_command() {
+    let mut session = Session::start_in(
+        "trap '' TERM; set -m; (echo ready; read line; echo \"job got <$line>\"; read line)",
+        "timeout --foreground 4",
+        "; read line; echo \"shell got <$line>\"",
+    );
+    session.see("ready");
+    session.type_in(b"one\n");
+    session.see("job got <one>");
+    session.see("stopping");
+    session.see("stopped");
+    session.type_in(b"two\n");
+    session.see("shell got <two>");
+}
+
+#[test]
+fn in_a_pipeline_the_terminal_stays_with_the_sidecar_and_what_is_typed_stops_it_in_order() {
+    let application =
+        "trap 'echo asked to stop; exit 7' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut session = Session::start_in(application, "set -o pipefail;", "| (trap '' INT; cat)");
+    session.see("ready");
+    session.type_in(b"\x03");
+    session.see("asked to stop");
+}
+
+#[test]
+fn a_sidecar_goes_on_writing_to_a_terminal_that_is_lent() {
+    let application = "trap '' HUP; stty tostop; echo ready; read line; kill -HUP $(ps -o ppid= -p $PPID); read line";
+    let mut session = Session::start(application);
+    session.see("ready");
+    session.type_in(b"now\n");
+    session.see("log level reread");
+    session.type_in(b"end\n");
+    session.see("stopped");
+    assert_eq!(session.exit_code(), Some(0));
+}
+
+#[test]
+fn a_sidecar_that_is_brought_to_the_foreground_lends_the_terminal_then() {
+    let application = "echo ready; read line; echo \"got <$line>\"";
+    let interactive = |_: &str| "bash --norc -i".to_owned();
+    let mut session = Session::of(application, interactive, &[("PS1", "")]);
+    let tenure = env!("CARGO_BIN_EXE_tenure");
+    let line = format!("{tenure} exec --config tenure.yaml -- bash application &\n");
+    session.type_in(line.as_bytes());
+    session.see("ready");
+    session.type_in(b"fg\n");
+    session.type_in(b"words\n");
+    session.see("got <words>");
 }
