@@ -5,7 +5,7 @@ use crate::support::etcd::Etcd;
 use crate::support::relay::{Mode, Relay};
 use crate::support::sidecar::{RENEW_DEADLINE, ROLE_BOUND, Sidecar, Spec};
 use crate::support::witness::Witnesses;
-use crate::support::{eventually, free_port, let_pass, ms};
+use crate::support::{eventually, free_port, let_pass, ms, skip};
 use std::fs;
 use std::net::UdpSocket;
 use std::path::Path;
@@ -104,8 +104,7 @@ fn a_name_that_moves_to_another_address_is_followed_within_the_deadline() {
 fn a_resolver_that_hangs_delays_neither_another_endpoint_nor_answers_nor_the_end() {
     // A name server that is there, and says nothing.
     let Ok(_silent) = UdpSocket::bind("127.0.0.77:53") else {
-        eprintln!("skipped: port 53 needs privileges");
-        return;
+        return skip("port 53 needs privileges");
     };
     let directory = TempDir::new().unwrap();
     let resolver = directory.path().join("resolv.conf");
@@ -136,11 +135,10 @@ fn a_resolver_that_hangs_delays_neither_another_endpoint_nor_answers_nor_the_end
 }
 
 /// What starts a program with another file in this place; none where that takes privileges that are not there.
-#[expect(clippy::print_stderr, reason = "so that nobody takes it for tested")]
 fn with_file_at(place: &str, file: &Path) -> Option<[String; 5]> {
     let may = Command::new("unshare").args(["--mount", "true"]).output();
     if !may.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: a mount namespace needs privileges");
+        skip("a mount namespace needs privileges");
         return None;
     }
     let script = format!(

@@ -2,7 +2,7 @@
 
 use crate::support::process::{EXIT_BOUND, Process};
 use crate::support::sidecar::{ROLE_BOUND, Spec, run_tenure};
-use crate::support::{eventually, free_port};
+use crate::support::{eventually, free_port, skip};
 use rustix::process::{Signal, geteuid};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -22,7 +22,7 @@ const CONFINED: &str = "set -e; writable=$1; shift; mount --bind \"$writable\" \
 fn a_user_without_name_or_privileges_runs_it_on_a_file_system_that_is_read_only() {
     // Only root can give up what it has; anybody else tests it by running the other tests.
     if !geteuid().is_root() {
-        return;
+        return skip("what is not had can't be given up");
     }
     let directory = TempDir::new().unwrap();
     fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();

@@ -49,6 +49,20 @@ pub fn let_pass(duration: Duration) {
     let _ = receiver.recv_timeout(duration);
 }
 
+/// Says that a test can't be made here, and why. In CI it has to be.
+///
+/// # Panics
+/// Where `CI` is set.
+#[track_caller]
+#[expect(clippy::print_stderr, reason = "so that nobody takes it for tested")]
+pub fn skip(why: &str) {
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "can't be tested here: {why}"
+    );
+    eprintln!("skipped: {why}");
+}
+
 /// A port on loopback that nobody else is given.
 ///
 /// They lie below the kernel's range for outgoing connections, so none of those can take the port of a
