@@ -94,7 +94,7 @@ fn the_core_is_pure() {
 }
 
 /// Each module, and those that it may use. The arrows never turn back.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("election", &[]),
     ("clock", &["election"]),
     ("application", &["clock", "election"]),
@@ -124,6 +124,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("health", &["call", "config", "status"]),
     ("logging", &["config"]),
     ("shutdown", &[]),
+    ("kubernetes", &[]),
     ("secret", &[]),
     ("tls", &[]),
     ("client", &["status", "secret", "tls", "clock"]),
