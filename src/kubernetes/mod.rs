@@ -10,6 +10,7 @@ use kube::config::{Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use std::env;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use tower::{BoxError, ServiceExt};
 
 /// A cluster, and who this is there. Cheap to clone.
@@ -25,12 +26,13 @@ const KUBECONFIG: &str = "KUBECONFIG";
 const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
 
 impl Cluster {
-    /// The cluster that KUBECONFIG names, or else the one whose pod this is, or else that of `~/.kube/config`.
+    /// The cluster that KUBECONFIG names, or else the one whose pod this is, or else that of `~/.kube/config`; `env` looks
+    /// a variable up.
     ///
     /// # Errors
     /// A sentence on what is missing or can't be used, without what is secret.
-    pub fn find() -> Result<Self, String> {
-        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    pub fn find(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let is_set = |name| env(name).is_some_and(|value| !value.is_empty());
         let config = if !is_set(KUBECONFIG) && is_set(IN_CLUSTER) {
             Config::incluster().map_err(|error| {
                 format!(
@@ -38,11 +40,16 @@ impl Cluster {
                 )
             })?
         } else {
-            from_kubeconfig()?
+            from_kubeconfig(&kubeconfigs(env))?
         };
         let cluster = Cluster { config };
         // What the files hold is looked at now.
-        cluster.connector().map(|_| cluster)
+        cluster.connector()?;
+        cluster
+            .config
+            .auth_layer()
+            .map_err(|error| unusable(&error))?;
+        Ok(cluster)
     }
 
     /// That of the pod's service account, or of the kubeconfig's context.
@@ -93,10 +100,22 @@ impl fmt::Debug for Cluster {
     }
 }
 
-fn from_kubeconfig() -> Result<Config, String> {
+/// The files that are merged, of which the first has the say.
+fn kubeconfigs(env: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+    let named = env(KUBECONFIG).unwrap_or_default();
+    let named = env::split_paths(&named).filter(|path| !path.as_os_str().is_empty());
+    let named: Vec<_> = named.collect();
+    if named.is_empty() {
+        let home = env("HOME").unwrap_or_default();
+        return vec![Path::new(&home).join(".kube/config")];
+    }
+    named
+}
+
+fn from_kubeconfig(files: &[PathBuf]) -> Result<Config, String> {
     let unusable = |error: KubeconfigError| match error {
-        KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath => format!(
-            "there is no cluster: {error}; run it in a pod with a service account, or set {KUBECONFIG}"
+        KubeconfigError::ReadConfig(..) => format!(
+            "there is no cluster to be found: {error}; run it in a pod with a service account, or set {KUBECONFIG}"
         ),
         // It would quote the file, and so the secrets in it.
         KubeconfigError::Parse(_) => {
@@ -104,8 +123,9 @@ fn from_kubeconfig() -> Result<Config, String> {
         }
         error => format!("the kubeconfig can't be used: {error}{}", cause(&error)),
     };
-    let kubeconfig = Kubeconfig::read().map_err(unusable)?;
-    let config = Config::try_from(kubeconfig).map_err(unusable)?;
+    let mut files = files.iter().map(Kubeconfig::read_from);
+    let merged = files.try_fold(Kubeconfig::default(), |merged, file| merged.merge(file?));
+    let config = merged.and_then(Config::try_from).map_err(unusable)?;
     // A program may hang, and the client runs it where elections would wait for it.
     if config.auth_info.exec.is_some() || config.auth_info.auth_provider.is_some() {
         return Err(
