@@ -383,14 +383,15 @@ impl Election {
             return;
         }
         match standing {
-            Standing::First => {
+            Standing::First(token) => {
                 if let Some(since) = first_since
                     && *queued
                 {
                     self.actions.push(Action::TookOver(now.since(*since)));
                 }
                 self.reason = Reason::Elected;
-                let held = held.clone();
+                let mut held = held.clone();
+                held.lease.token = token;
                 // It has just been read who is the first.
                 self.blind_since = self.blind_since.map(|_| now);
                 if let Application::Supervised(_) = self.policy.application {
