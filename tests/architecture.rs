@@ -104,7 +104,14 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("config", &["election"]),
     (
         "store",
-        &["config", "status", "secret", "clock", "election"],
+        &[
+            "config",
+            "status",
+            "secret",
+            "kubernetes",
+            "clock",
+            "election",
+        ],
     ),
     (
         "driver",
@@ -137,6 +144,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "health",
             "hooks",
             "http",
+            "kubernetes",
             "metrics",
             "status",
             "status_file",

@@ -13,8 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use tower::{BoxError, ServiceExt};
 
-/// A cluster, and who this is there. Cheap to clone.
-#[derive(Clone)]
+/// A cluster, and who this is there.
 pub struct Cluster {
     config: Config,
 }

@@ -16,7 +16,7 @@ use tenure::store::kubernetes::KubernetesStore;
 /// A server of its own, or an election of its own in a cluster that is there.
 pub(crate) struct KubernetesBench {
     _server: Option<ApiServer>,
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
     election: String,
     store: KubernetesStore,
 }
@@ -59,16 +59,17 @@ impl Bench for KubernetesBench {
     }
 }
 
-fn open(cluster: &Cluster) -> KubernetesStore {
-    KubernetesStore::new(cluster.clone(), None, Arc::new(AtomicBool::new(false)))
+fn open(cluster: &Arc<Cluster>) -> KubernetesStore {
+    KubernetesStore::new(Arc::clone(cluster), None, Arc::new(AtomicBool::new(false)))
 }
 
-fn cluster(port: u16) -> Cluster {
+fn cluster(port: u16) -> Arc<Cluster> {
     let file = NamedTempFile::new().unwrap();
     fs::write(&file, ApiServer::kubeconfig(port, "default")).unwrap();
     find(file.path().to_str().unwrap())
 }
 
-fn find(kubeconfig: &str) -> Cluster {
-    Cluster::find(&|name| (name == "KUBECONFIG").then(|| kubeconfig.to_owned())).unwrap()
+fn find(kubeconfig: &str) -> Arc<Cluster> {
+    let env = |name: &str| (name == "KUBECONFIG").then(|| kubeconfig.to_owned());
+    Arc::new(Cluster::find(&env).unwrap())
 }

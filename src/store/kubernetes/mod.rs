@@ -75,14 +75,14 @@ use watch::Watch;
 /// The Leases of a namespace. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct KubernetesStore {
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
     namespace: String,
     troubles: Arc<Troubles>,
 }
 
 impl KubernetesStore {
     /// In that namespace, or else in the one that the cluster says. `connected` tells whether the API answers.
-    pub fn new(cluster: Cluster, namespace: Option<&str>, connected: Arc<AtomicBool>) -> Self {
+    pub fn new(cluster: Arc<Cluster>, namespace: Option<&str>, connected: Arc<AtomicBool>) -> Self {
         KubernetesStore {
             namespace: namespace.unwrap_or(cluster.namespace()).to_owned(),
             cluster,
