@@ -42,8 +42,8 @@ pub enum Fault {
     ChangesUnanswered,
     /// Each answer comes so much later; what was asked is applied at once.
     AnswersLate(Duration),
-    /// What is asked is applied so much later, and then answered.
-    AppliedLate(Duration),
+    /// Changes are applied so much later, and then answered. Whoever reads is answered at once.
+    ChangesLate(Duration),
     /// It closes the connection instead of answering. Nothing is applied.
     Closes,
     /// It refuses everything with this status.
@@ -205,7 +205,11 @@ impl Shared {
             };
             let shared = Arc::clone(&self);
             tokio::spawn(async move {
-                let service = service_fn(|request| Arc::clone(&shared).answer(request));
+                let service = service_fn(|request| {
+                    // On a task of its own: what was asked is done though whoever asked hangs up.
+                    let answering = tokio::spawn(Arc::clone(&shared).answer(request));
+                    async { answering.await.unwrap_or(Err("the server panicked")) }
+                });
                 let http = hyper::server::conn::http1::Builder::new();
                 // Fails where either side hangs up.
                 let _ = http
@@ -237,7 +241,9 @@ impl Shared {
             Fault::Silent => return std::future::pending().await,
             Fault::Refuses(code) => return Ok(refused(&refusal_for(code))),
             Fault::WatchesRefused(code) if is_watch => return Ok(refused(&refusal_for(code))),
-            Fault::AppliedLate(late) => tokio::time::sleep(late).await,
+            Fault::ChangesLate(late) if head.method != Method::GET => {
+                tokio::time::sleep(late).await;
+            }
             _ => {}
         }
         let Some((place, name)) = parse(head.uri.path()) else {
