@@ -333,6 +333,10 @@ impl Election {
             } => {
                 if !first {
                     *queued = true;
+                    // Whoever becomes the first again has the whole takeover_delay before it.
+                    if let Verify::RetryAt(_) = verify {
+                        *verify = Verify::NotNeeded;
+                    }
                 } else if *verify == Verify::NotNeeded {
                     *first_since = Some(now);
                     let delay = if sight.handed_over {
@@ -409,7 +413,15 @@ impl Election {
         if let State::Waiting { held, verify, .. } = &mut self.state
             && held.lease.id == lease
         {
-            *verify = Verify::RetryAt(at);
+            let is_first = self
+                .seen
+                .as_ref()
+                .is_some_and(|sight| sight.is_first(lease));
+            *verify = if is_first {
+                Verify::RetryAt(at)
+            } else {
+                Verify::NotNeeded
+            };
         }
     }
 

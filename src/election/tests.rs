@@ -436,6 +436,40 @@ fn a_place_that_is_written_only_when_it_is_verified_has_its_token_from_then_on()
 }
 
 #[test]
+fn one_who_was_outrun_waits_the_whole_takeover_delay_when_it_is_first_again() {
+    let first = |revision| sight(revision, Some((own(), 7)), true);
+    let behind = |revision| sight(revision, Some((OTHER, 9)), true);
+    // While it waited, while it was verified, and where the answer to that was lost.
+    let outcomes = [
+        None,
+        Some(Event::Verified(own(), Standing::Behind)),
+        Some(Event::VerifyFailed(own())),
+    ];
+    for outcome in outcomes {
+        let mut c = Candidate::new(Policy {
+            takeover_delay: ms(2_000),
+            ..Policy::default()
+        });
+        let verifies = |c: &Candidate| c.actions.contains(&Action::Verify(own()));
+        c.on(0, Event::Tick);
+        c.on(0, Event::Joined(lease(0))).on(10, first(8));
+        if let Some(outcome) = outcome {
+            c.on(2_010, Event::Tick);
+            assert!(verifies(&c));
+            c.on(2_020, behind(9)).on(2_030, outcome);
+        } else {
+            c.on(1_000, behind(9));
+        }
+        c.on(3_000, kept_alive(2_990)).on(3_500, first(12));
+        c.actions.clear();
+        c.on(5_499, Event::Tick);
+        assert!(!verifies(&c), "{:?}", c.actions);
+        c.on(5_500, Event::Tick);
+        assert!(verifies(&c), "{:?}", c.actions);
+    }
+}
+
+#[test]
 fn a_waiter_whose_place_is_gone_starts_over() {
     let mut c = Candidate::waiting_behind_other();
     c.on(500, sight(8, Some((own(), 7)), true));
