@@ -28,6 +28,8 @@ mod foreign;
 mod guard;
 #[path = "sidecar/http.rs"]
 mod http;
+#[path = "sidecar/kubernetes.rs"]
+mod kubernetes;
 #[path = "sidecar/losses.rs"]
 mod losses;
 #[path = "sidecar/many.rs"]
