@@ -12,6 +12,8 @@ mod application;
 mod authentication;
 #[path = "sidecar/cli.rs"]
 mod cli;
+#[path = "sidecar/client_go.rs"]
+mod client_go;
 #[path = "sidecar/config.rs"]
 mod config;
 #[path = "sidecar/elections.rs"]

@@ -289,6 +289,9 @@ impl Shared {
         query: &str,
         body: &[u8],
     ) -> Answer {
+        if kind.contains("protobuf") || kind.contains("cbor") {
+            return Err(refusal_for(415));
+        }
         let body = match body {
             [] => Value::Null,
             body => serde_json::from_slice(body).map_err(|error| Refusal {
@@ -462,6 +465,10 @@ fn refusal_for(code: u16) -> Refusal {
         405 => (
             "MethodNotAllowed",
             "the server does not allow this method on the requested resource",
+        ),
+        415 => (
+            "UnsupportedMediaType",
+            "the body of the request was in an unknown format",
         ),
         429 => (
             "TooManyRequests",
