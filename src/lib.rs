@@ -17,6 +17,7 @@ pub mod election;
 pub mod health;
 pub mod hooks;
 pub mod http;
+pub mod kubernetes;
 pub mod logging;
 pub mod metrics;
 pub mod secret;

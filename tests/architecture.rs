@@ -94,7 +94,7 @@ fn the_core_is_pure() {
 }
 
 /// Each module, and those that it may use. The arrows never turn back.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("election", &[]),
     ("clock", &["election"]),
     ("application", &["clock", "election"]),
@@ -110,6 +110,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "secret",
             "tls",
             "watched_files",
+            "kubernetes",
             "clock",
             "election",
         ],
@@ -139,6 +140,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("health", &["call", "config", "status"]),
     ("logging", &["config"]),
     ("shutdown", &[]),
+    ("kubernetes", &[]),
     ("secret", &[]),
     ("tls", &[]),
     ("watched_files", &[]),
@@ -152,6 +154,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "health",
             "hooks",
             "http",
+            "kubernetes",
             "metrics",
             "status",
             "status_file",

@@ -19,7 +19,7 @@ use tracing::Level;
 const MINIMAL: &str = "election: payments\nstore: { file: { directory: /d } }\n";
 
 /// Every key of the contract that holds a value.
-const KEYS: [&str; 43] = [
+const KEYS: [&str; 44] = [
     "election",
     "elections",
     "candidate.id",
@@ -37,6 +37,7 @@ const KEYS: [&str; 43] = [
     "store.etcd.tls.key_file",
     "store.etcd.tls.server_name",
     "store.file.directory",
+    "store.kubernetes.namespace",
     "http.api",
     "http.api_mode",
     "http.api_owner",
@@ -69,7 +70,7 @@ const KEYS: [&str; 43] = [
 const LOG_KEYS: [&str; 2] = ["log.format", "log.level"];
 
 /// Those that have no default, or none where another is left out that has none.
-const WITHOUT_DEFAULT: [&str; 29] = [
+const WITHOUT_DEFAULT: [&str; 30] = [
     "elections",
     "candidate.id",
     "candidate.advertise",
@@ -80,6 +81,7 @@ const WITHOUT_DEFAULT: [&str; 29] = [
     "store.etcd.tls.key_file",
     "store.etcd.tls.server_name",
     "store.file.directory",
+    "store.kubernetes.namespace",
     "shutdown.timeout",
     "hooks.on_elected",
     "hooks.on_step_down",
@@ -444,6 +446,34 @@ fn the_report_tells_the_budget_in_words() {
 }
 
 #[test]
+fn a_kubernetes_store_is_in_the_namespace_that_is_said_or_found_by_itself() {
+    for (text, namespace) in [("{}", None), ("{ namespace: payments }", Some("payments"))] {
+        let text = format!("election: a.b-1\nstore: {{ kubernetes: {text} }}\n");
+        let config = parse(&text).unwrap();
+        let StoreConfig::Kubernetes(kubernetes) = &config.store else {
+            panic!("{config:?}");
+        };
+        assert_eq!(kubernetes.namespace.as_deref(), namespace);
+        // What is printed can be loaded again, and says what it costs.
+        let report = report(&config);
+        assert_eq!(parse(&report).unwrap(), config, "{report}");
+        assert!(
+            report.contains("a write every 2s by the leader"),
+            "{report}"
+        );
+    }
+}
+
+#[test]
+fn an_unhealthy_leader_gives_up_where_the_store_cannot_tell_whether_anybody_waits() {
+    let text =
+        "election: e\nstore: { kubernetes: {} }\napplication: { health: http://127.0.0.1/ }\n";
+    assert!(!parse(text).unwrap().policy.keep_when_alone);
+    let error = parse_set(text, &["application.when_all_unhealthy=keep"]).unwrap_err();
+    assert!(error.to_string().contains("write release"), "{error}");
+}
+
+#[test]
 fn the_samples_can_be_loaded() {
     let local = Config::load(&sample("local.yaml"), &[], &|_| None).unwrap();
     assert_eq!(local.store, file_store("/tmp/tenure"));
@@ -483,6 +513,7 @@ fn the_reference_names_every_key_there_is() {
         "elections=null",
         "election=e",
         "store.file=null",
+        "store.kubernetes=null",
         "store.etcd.endpoints=['https://a']",
         "shutdown.wait_for=application",
         "http.api_mode=null",

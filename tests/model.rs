@@ -307,8 +307,9 @@ impl World {
     }
 
     fn standing(&self, lease: LeaseId) -> Standing {
-        match self.queue.values().position(|place| *place == lease) {
-            Some(0) => Standing::First,
+        let mut places = self.queue.iter().enumerate();
+        match places.find(|(_, (_, place))| **place == lease) {
+            Some((0, (token, _))) => Standing::First(*token),
             Some(_) => Standing::Behind,
             None => Standing::Gone,
         }

@@ -12,6 +12,8 @@ mod application;
 mod authentication;
 #[path = "sidecar/cli.rs"]
 mod cli;
+#[path = "sidecar/client_go.rs"]
+mod client_go;
 #[path = "sidecar/config.rs"]
 mod config;
 #[path = "sidecar/elections.rs"]
@@ -28,6 +30,8 @@ mod foreign;
 mod guard;
 #[path = "sidecar/http.rs"]
 mod http;
+#[path = "sidecar/kubernetes.rs"]
+mod kubernetes;
 #[path = "sidecar/losses.rs"]
 mod losses;
 #[path = "sidecar/many.rs"]

@@ -9,6 +9,8 @@
 mod etcd;
 #[path = "store_contract/file.rs"]
 mod file;
+#[path = "store_contract/kubernetes.rs"]
+mod kubernetes;
 #[path = "store_contract/peer.rs"]
 mod peer;
 #[path = "store_contract/suite.rs"]
@@ -17,3 +19,4 @@ mod support;
 
 contract_suite!(on_the_file_store, crate::file::FileBench);
 contract_suite!(on_the_etcd_store, crate::etcd::EtcdBench);
+contract_suite!(on_the_kubernetes_store, crate::kubernetes::KubernetesBench);

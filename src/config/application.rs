@@ -69,7 +69,17 @@ pub(super) fn health(settings: &Settings<'_>) -> Result<Option<HealthConfig>, Co
 /// Whether an unhealthy leader stays where nobody else is queued.
 pub(super) fn keep_when_alone(settings: &Settings<'_>) -> Result<bool, ConfigError> {
     let key = "application.when_all_unhealthy";
-    choice(settings, key, &[("keep", true), ("release", false)])
+    let (keep, release) = (("keep", true), ("release", false));
+    if !settings.has("store.kubernetes") {
+        return choice(settings, key, &[keep, release]);
+    }
+    let keeps = choice(settings, key, &[release, keep])?;
+    if keeps {
+        let message = "keep needs a store that knows whether anybody else is queued, and a Lease doesn't tell; write \
+                       release, or use store.etcd";
+        return Err(settings.error(key, message));
+    }
+    Ok(false)
 }
 
 /// How an application is run while this candidate leads.

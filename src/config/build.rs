@@ -4,7 +4,7 @@ use super::env::Env;
 use super::error::ConfigError;
 use super::settings::Settings;
 use super::{Config, FileConfig, LogConfig, LogFormat, Readiness, StoreConfig};
-use super::{DEFAULT_TTL, application, duration, etcd, http, status_file};
+use super::{DEFAULT_TTL, application, duration, etcd, http, kubernetes, status_file};
 use crate::election::{Application, BudgetError, Candidate, Policy, ShutdownWait, Timing};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -32,10 +32,10 @@ pub(super) fn config(settings: &Settings<'_>, env: Env<'_>) -> Result<Config, Co
     let elections = elections(settings)?;
     Ok(Config {
         status_file: status_file::config(settings, &elections)?,
-        elections,
         candidate: candidate(settings, env)?,
         timing,
-        store: store(settings)?,
+        store: store(settings, &elections)?,
+        elections,
         http: http::config(settings)?,
         policy: Policy {
             shutdown_wait: shutdown_wait(settings)?,
@@ -257,25 +257,31 @@ pub(super) fn duration_at(
         .map_err(|message| settings.error(key, message))
 }
 
-fn store(settings: &Settings<'_>) -> Result<StoreConfig, ConfigError> {
-    match (settings.has("store.etcd"), settings.has("store.file")) {
-        (true, true) => Err(settings.error(
-            "store",
-            "etcd and file are both set; keep one, --set store.etcd=null or store.file=null drops the other",
-        )),
-        (false, false) => Err(settings.error(
-            "store",
-            "no store is set; write file: { directory: /var/lib/tenure } below store for one host, \
-             or etcd: { endpoints: [http://127.0.0.1:2379] }",
-        )),
-        (true, false) => etcd::config(settings).map(StoreConfig::Etcd),
-        (false, true) => {
+fn store(settings: &Settings<'_>, elections: &[String]) -> Result<StoreConfig, ConfigError> {
+    let stores = ["etcd", "file", "kubernetes"];
+    let is_set = |store: &&str| settings.has(&format!("store.{store}"));
+    let set: Vec<&str> = stores.into_iter().filter(is_set).collect();
+    match set.as_slice() {
+        ["etcd"] => etcd::config(settings).map(StoreConfig::Etcd),
+        ["file"] => {
             let key = "store.file.directory";
             let missing = "is missing; name a directory that all candidates of this host share, \
                            e.g. directory: /var/lib/tenure";
             let directory = path(settings, key)?.ok_or_else(|| settings.error(key, missing))?;
             Ok(StoreConfig::File(FileConfig { directory }))
         }
+        ["kubernetes"] => kubernetes::config(settings, elections).map(StoreConfig::Kubernetes),
+        [one, another, ..] => Err(settings.error(
+            "store",
+            format!(
+                "{one} and {another} are both set; keep one, --set store.{one}=null or store.{another}=null drops the other"
+            ),
+        )),
+        _ => Err(settings.error(
+            "store",
+            "no store is set; write file: { directory: /var/lib/tenure } below store for one host, \
+             etcd: { endpoints: [http://127.0.0.1:2379] }, or kubernetes: {} for Leases of the cluster",
+        )),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The config: parsed once into types that are valid.
 //!
 //! Text becomes settings (`yaml`, led by `schema`), `--set` and the environment have their say (`settings`,
-//! `env`), and the settings become the types below (`build`, `etcd`, `http`), with every default put in.
+//! `env`), and the settings become the types below (`build`, `etcd`, `kubernetes`, `http`), with every default put in.
 
 mod application;
 mod build;
@@ -10,6 +10,7 @@ mod env;
 mod error;
 mod etcd;
 mod http;
+mod kubernetes;
 mod load;
 mod report;
 mod schema;
@@ -94,6 +95,8 @@ pub enum StoreConfig {
     Etcd(EtcdConfig),
     /// A directory on this host.
     File(FileConfig),
+    /// Leases in a Kubernetes cluster.
+    Kubernetes(KubernetesConfig),
 }
 
 /// An etcd cluster.
@@ -125,6 +128,13 @@ pub struct TlsConfig {
 pub struct FileConfig {
     /// All candidates of an election use the same.
     pub directory: PathBuf,
+}
+
+/// Leases in a Kubernetes cluster, named after the elections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KubernetesConfig {
+    /// Where they are, if not where the cluster's credentials say.
+    pub namespace: Option<String>,
 }
 
 /// Where to answer, and to whom.

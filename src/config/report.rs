@@ -63,6 +63,11 @@ fn effective(config: &Config) -> Mapping {
         StoreConfig::File(file) => put_section(section, "file", |section| {
             put_path(section, "directory", &file.directory);
         }),
+        StoreConfig::Kubernetes(kubernetes) => put_section(section, "kubernetes", |section| {
+            if let Some(namespace) = &kubernetes.namespace {
+                put(section, "namespace", namespace);
+            }
+        }),
     });
     put_section(&mut all, "http", |section| put_http(section, &config.http));
     put_section(&mut all, "shutdown", |section| {
@@ -252,6 +257,16 @@ fn budget(config: &Config) -> Vec<String> {
     match &config.store {
         StoreConfig::Etcd(_) => sentences.extend(etcd_failover(timing, policy.takeover_delay)),
         StoreConfig::File(_) => sentences.push(file_failover(timing, policy.takeover_delay)),
+        StoreConfig::Kubernetes(kubernetes) => {
+            sentences.push(kubernetes_failover(timing, policy.takeover_delay));
+            sentences.push(kubernetes_cost(timing));
+            if kubernetes.namespace.is_none() {
+                sentences.push(
+                    "the Leases are in the namespace of the pod's service account, or else of the kubeconfig's context"
+                        .to_owned(),
+                );
+            }
+        }
     }
     if let Application::Told(timeout) = policy.application {
         sentences.push(hand_over_when_told(timing, timeout));
@@ -354,6 +369,26 @@ fn file_failover(timing: &Timing, delay: Duration) -> String {
         short(ttl),
         and(delay),
         short(look)
+    )
+}
+
+fn kubernetes_failover(timing: &Timing, delay: Duration) -> String {
+    let (ttl, every) = (timing.ttl(), timing.retry_period());
+    let granted = Duration::from_secs(ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0));
+    format!(
+        "after a crash another leads within {}: {} of lease, a Lease counts whole seconds, {}up to {} until the last renewal \
+         is seen where watches are silent; it is counted from when it was seen",
+        short(granted + delay + every),
+        short(granted),
+        and(delay),
+        short(every)
+    )
+}
+
+fn kubernetes_cost(timing: &Timing) -> String {
+    format!(
+        "each election costs the API server a write every {} by the leader, and a read every {0} by each of the others",
+        short(timing.retry_period())
     )
 }
 

@@ -16,7 +16,7 @@ pub(super) enum Shape {
 use Shape::{Call, List, Section, Text};
 
 /// Every key; a section before what it holds.
-const KEYS: [(&str, Shape); 59] = [
+const KEYS: [(&str, Shape); 61] = [
     ("election", Text),
     ("elections", List("[payments, reports]")),
     ("candidate", Section),
@@ -40,6 +40,8 @@ const KEYS: [(&str, Shape); 59] = [
     ("store.etcd.tls.server_name", Text),
     ("store.file", Section),
     ("store.file.directory", Text),
+    ("store.kubernetes", Section),
+    ("store.kubernetes.namespace", Text),
     ("http", Section),
     ("http.api", Text),
     ("http.api_mode", Text),
@@ -117,9 +119,6 @@ pub(super) fn names_in(section: &str) -> String {
 
 /// What is wrong with a key that is none, and what was meant.
 pub(super) fn unknown(key: &str) -> String {
-    if key == "store.kubernetes" || key.starts_with("store.kubernetes.") {
-        return "this version has no kubernetes store; use store.etcd or store.file".to_owned();
-    }
     let section = parent(key);
     let place = if section.is_empty() {
         "the top level"

@@ -10,6 +10,7 @@ use crate::config::{ApiAddress, Config, HttpConfig, StoreConfig};
 use crate::driver::{Attendant, Driver};
 use crate::election::{Candidate, Election, Event, Hold, Policy, Timing};
 use crate::http::{self, Context, Credentials, Listener, Surface};
+use crate::kubernetes::Cluster;
 use crate::logging::Log;
 use crate::metrics::{Metrics, Recorder};
 use crate::shutdown::{Caught, Signals};
@@ -17,6 +18,7 @@ use crate::status::{self, Board, Command, ElectionHandle, ElectionStatus};
 use crate::status_file::StatusFiles;
 use crate::store::etcd::EtcdStore;
 use crate::store::file::FileStore;
+use crate::store::kubernetes::KubernetesStore;
 use crate::store::{Session, random};
 use application::{ForApplication, supervision};
 use std::ffi::OsString;
@@ -176,6 +178,7 @@ struct Member {
 enum OpenStore {
     Etcd(EtcdStore),
     File(FileStore),
+    Kubernetes(KubernetesStore),
 }
 
 impl Elections {
@@ -254,7 +257,7 @@ impl Elections {
         } = &self.config;
         let alarms = system("making a timer", Alarms::start())?;
         let names = self.config.elections.iter().map(String::as_str);
-        let sessions = self.store.sessions(names, candidate, timing, &alarms);
+        let sessions = self.store.sessions(names, candidate, timing, &alarms)?;
         let mut drivers = JoinSet::new();
         let members = self.members.into_iter().zip(sessions).zip(attendants);
         for ((member, session), attendant) in members {
@@ -287,20 +290,28 @@ impl OpenStore {
             StoreConfig::File(file) => FileStore::open(&file.directory, connected)
                 .map(OpenStore::File)
                 .map_err(|error| RunError::Store(error.to_string())),
+            StoreConfig::Kubernetes(kubernetes) => {
+                let cluster = Cluster::find(&|name| std::env::var(name).ok());
+                let cluster = cluster.map_err(RunError::Store)?;
+                let namespace = kubernetes.namespace.as_deref();
+                let store = KubernetesStore::new(Arc::new(cluster), namespace, connected);
+                Ok(OpenStore::Kubernetes(store))
+            }
         }
     }
 
     fn credentials(&self) -> Option<Arc<status::Credentials>> {
         match self {
             OpenStore::Etcd(store) => store.credentials(),
-            OpenStore::File(_) => None,
+            OpenStore::File(_) | OpenStore::Kubernetes(_) => None,
         }
     }
 
     fn reread_credentials(&self) {
         match self {
             OpenStore::Etcd(store) => store.reread_credentials(),
-            OpenStore::File(_) => {}
+            // The client rereads the service account's by itself.
+            OpenStore::File(_) | OpenStore::Kubernetes(_) => {}
         }
     }
 
@@ -308,6 +319,7 @@ impl OpenStore {
         match self {
             OpenStore::Etcd(_) => "etcd",
             OpenStore::File(_) => "file",
+            OpenStore::Kubernetes(_) => "kubernetes",
         }
     }
 
@@ -315,7 +327,7 @@ impl OpenStore {
     fn key_prefix(&self, election: &str) -> Option<String> {
         match self {
             OpenStore::Etcd(store) => Some(store.key_prefix(election)),
-            OpenStore::File(_) => None,
+            OpenStore::File(_) | OpenStore::Kubernetes(_) => None,
         }
     }
 
@@ -325,11 +337,15 @@ impl OpenStore {
         candidate: &Candidate,
         timing: &Timing,
         alarms: &Alarms,
-    ) -> Vec<Box<dyn Session>> {
-        match self {
+    ) -> Result<Vec<Box<dyn Session>>, RunError> {
+        Ok(match self {
             OpenStore::Etcd(store) => boxed(store.sessions(elections, candidate, timing, alarms)),
             OpenStore::File(store) => boxed(store.sessions(elections, candidate, timing, alarms)),
-        }
+            OpenStore::Kubernetes(store) => {
+                let sessions = store.sessions(elections, candidate, timing, alarms);
+                boxed(sessions.map_err(RunError::Store)?)
+            }
+        })
     }
 }
 

@@ -333,6 +333,10 @@ impl Election {
             } => {
                 if !first {
                     *queued = true;
+                    // Whoever becomes the first again has the whole takeover_delay before it.
+                    if let Verify::RetryAt(_) = verify {
+                        *verify = Verify::NotNeeded;
+                    }
                 } else if *verify == Verify::NotNeeded {
                     *first_since = Some(now);
                     let delay = if sight.handed_over {
@@ -383,14 +387,15 @@ impl Election {
             return;
         }
         match standing {
-            Standing::First => {
+            Standing::First(token) => {
                 if let Some(since) = first_since
                     && *queued
                 {
                     self.actions.push(Action::TookOver(now.since(*since)));
                 }
                 self.reason = Reason::Elected;
-                let held = held.clone();
+                let mut held = held.clone();
+                held.lease.token = token;
                 // It has just been read who is the first.
                 self.blind_since = self.blind_since.map(|_| now);
                 if let Application::Supervised(_) = self.policy.application {
@@ -408,7 +413,15 @@ impl Election {
         if let State::Waiting { held, verify, .. } = &mut self.state
             && held.lease.id == lease
         {
-            *verify = Verify::RetryAt(at);
+            let is_first = self
+                .seen
+                .as_ref()
+                .is_some_and(|sight| sight.is_first(lease));
+            *verify = if is_first {
+                Verify::RetryAt(at)
+            } else {
+                Verify::NotNeeded
+            };
         }
     }
 

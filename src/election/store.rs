@@ -18,7 +18,7 @@ impl fmt::Display for LeaseId {
 /// The fencing token: greater for every later leadership of an election.
 ///
 /// It is the revision of the store at which a candidate took its place in the queue, so it orders the
-/// queue as well.
+/// queue as well. Where a store writes down nobody's place but the leader's, it is zero until the place is written.
 pub type Token = u64;
 
 /// A lease that the store granted, with the place in the queue that hangs on it.
@@ -26,7 +26,7 @@ pub type Token = u64;
 pub struct Lease {
     /// Its name.
     pub id: LeaseId,
-    /// The fencing token under which its candidate will lead.
+    /// The fencing token under which its candidate will lead; zero where [`Standing::First`] tells it.
     pub token: Token,
     /// How long the store keeps it without a keepalive: what was granted, not what was asked.
     pub ttl: Duration,
@@ -74,8 +74,8 @@ impl Observation {
 /// Where a linearizable read found this candidate's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// First in the queue.
-    First,
+    /// First in the queue, and written down under this token.
+    First(Token),
     /// In the queue, behind another.
     Behind,
     /// Not in the queue any more.

@@ -23,6 +23,7 @@
 
 pub mod etcd;
 pub mod file;
+pub mod kubernetes;
 mod lane;
 mod queue;
 

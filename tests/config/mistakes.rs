@@ -102,14 +102,27 @@ fn a_mistake_in_the_file_is_named_with_its_place_its_key_and_the_remedy() {
 }
 
 #[test]
+fn an_election_that_no_lease_can_be_named_after_is_refused_with_the_kubernetes_store_alone() {
+    for name in ["Payments", "a_b", "-a", "a-", "a..b", ".a", "a."] {
+        let error = refused(&format!("election: {name}\nstore: {{ kubernetes: {{}} }}"));
+        let place = format!("c.yaml:1:11: election: {name:?} can't be the name of a Lease");
+        assert!(error.starts_with(&place), "{error}");
+        parse(&format!("election: {name}\nstore: {{ etcd: {{}} }}")).unwrap();
+    }
+    let error = refused("elections: [a, b_c]\nstore: { kubernetes: {} }");
+    assert!(error.starts_with("c.yaml:1:16: elections[1]: "), "{error}");
+}
+
+#[test]
 fn a_mistake_in_a_store_is_named_with_its_place_its_key_and_the_remedy() {
     #[rustfmt::skip]
     let table: &[(&str, &str, &str)] = &[
         ("{}", "c.yaml:2:1: store: no store is set", "write file: { directory: /var/lib/tenure }"),
         ("{ etcd: {}, file: { directory: /d } }", "c.yaml:2:1: store: etcd and file are both set", "keep one"),
-        ("{ kubernetes: { namespace: default } }", "c.yaml:2:10: store.kubernetes: this version has no kubernetes store", "use store.etcd or store.file"),
-        ("{ redis: {} }", "c.yaml:2:10: store.redis: unknown key", "store has etcd, file"),
-        ("etcd", "c.yaml:2:8: store: invalid type: string \"etcd\"", "the keys etcd, file"),
+        ("{ kubernetes: { namespace: Default } }", "c.yaml:2:35: store.kubernetes.namespace: \"Default\" can't be", "at most 63 of a-z 0-9 and -"),
+        ("{ kubernetes: {}, etcd: {} }", "c.yaml:2:1: store: etcd and kubernetes are both set", "--set store.etcd=null or store.kubernetes=null"),
+        ("{ redis: {} }", "c.yaml:2:10: store.redis: unknown key", "store has etcd, file, kubernetes"),
+        ("etcd", "c.yaml:2:8: store: invalid type: string \"etcd\"", "the keys etcd, file, kubernetes"),
         ("{ file: {} }", "c.yaml:2:10: store.file.directory: is missing", "/var/lib/tenure"),
         ("{ file: { directory: '' } }", "c.yaml:2:29: store.file.directory: is empty", ""),
         ("{ file: { dir: /d } }", "c.yaml:2:18: store.file.dir: unknown key", "store.file has directory"),
@@ -296,7 +309,7 @@ fn a_mistake_in_an_override_is_named_with_the_override_and_the_remedy() {
         ("exec.stop_timeout=3s", "--set exec.stop_timeout: 3s to stop the application", "use at most 2834ms here"),
         ("application.interval=1s", "--set application.interval: application.health: is missing", "name what to ask"),
         ("shutdown.timeout=5s", "--set shutdown.timeout: counts only where", "leave this out"),
-        ("store.kubernetes.namespace=x", "--set store.kubernetes.namespace: this version has no kubernetes store", "store.etcd"),
+        ("store.kubernetes.namespace=x", "c.yaml:2:1: store: file and kubernetes are both set", "store.file=null"),
         ("store.etcd.prefix=x", "c.yaml:2:1: store: etcd and file are both set", "--set store.etcd=null"),
     ];
     for (assignment, place, remedy) in table {

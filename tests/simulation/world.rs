@@ -393,7 +393,7 @@ impl World {
             Request::KeepAlive(lease) => Answer::Renewed(self.store.keep_alive(now, lease, by_old)),
             Request::Verify(lease) => {
                 let standing = self.store.standing(lease);
-                if standing == Standing::First {
+                if let Standing::First(_) = standing {
                     self.verified.insert(lease);
                 }
                 Answer::Standing(standing)

@@ -3,7 +3,7 @@
 use crate::suite::{Bench, NEVER};
 use tenure::clock::{self, Alarms};
 use tenure::election::{
-    Action, Candidate, Event, Lease, LeaseId, Observation, Standing, Time, Timing,
+    Action, Candidate, Event, Lease, LeaseId, Observation, Standing, Time, Timing, Token,
 };
 use tenure::store::Session;
 
@@ -11,23 +11,28 @@ use tenure::store::Session;
 pub(crate) struct Peer {
     pub(crate) session: Box<dyn Session>,
     pub(crate) timing: Timing,
+    pub(crate) queues: bool,
     pub(crate) seen: Vec<Observation>,
     pub(crate) seen_at: Vec<Time>,
 }
 
 impl Peer {
-    pub(crate) fn new(bench: &impl Bench, id: &str) -> Self {
+    pub(crate) fn new<B: Bench>(bench: &B, id: &str) -> Self {
         let session = bench.session(&Candidate {
             id: id.into(),
             advertise: Some(format!("http://{id}:8080")),
         });
-        Peer::with(session, bench.timing())
+        Peer {
+            queues: B::QUEUES,
+            ..Peer::with(session, bench.timing())
+        }
     }
 
     pub(crate) fn with(session: Box<dyn Session>, timing: Timing) -> Self {
         Peer {
             session,
             timing,
+            queues: true,
             seen: Vec::new(),
             seen_at: Vec::new(),
         }
@@ -79,6 +84,19 @@ impl Peer {
             Event::Verified(verified, standing) if verified == lease => standing,
             event => panic!("{event:?}"),
         }
+    }
+
+    /// Verifies a place that has to be the first, and says its token.
+    pub(crate) async fn verify_first(&mut self, lease: &Lease) -> Token {
+        let Standing::First(token) = self.verify(lease.id).await else {
+            panic!("{lease:?} is not the first");
+        };
+        let learns_it_now = !self.queues && lease.token == 0 && token > 0;
+        assert!(
+            token == lease.token || learns_it_now,
+            "{token} of {lease:?}"
+        );
+        token
     }
 
     pub(crate) async fn release(&mut self, lease: LeaseId) {

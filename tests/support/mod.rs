@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "only tests call this")]
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
+pub mod api_server;
 pub mod application;
 pub mod certificates;
 pub mod etcd;

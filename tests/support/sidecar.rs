@@ -32,7 +32,14 @@ pub fn tenure() -> Command {
 
 fn clean(program: &str) -> Command {
     let mut command = Command::new(program);
-    for name in ["POD_NAME", "POD_IP", "TENURE_URL", "RUST_LOG"] {
+    for name in [
+        "POD_NAME",
+        "POD_IP",
+        "TENURE_URL",
+        "RUST_LOG",
+        "KUBECONFIG",
+        "KUBERNETES_SERVICE_HOST",
+    ] {
         command.env_remove(name);
     }
     command
@@ -79,6 +86,12 @@ impl Spec {
     pub fn on_files(id: &str, directory: &Path) -> Spec {
         let store = format!("file: {{ directory: {directory:?} }}");
         Spec::on_store(id, store)
+    }
+
+    /// A candidate on the Leases of the cluster that this kubeconfig names.
+    pub fn on_kubernetes(id: &str, kubeconfig: &Path) -> Spec {
+        let spec = Spec::on_store(id, "kubernetes: {}".to_owned());
+        spec.environment("KUBECONFIG", kubeconfig)
     }
 
     fn on_store(id: &str, store: String) -> Spec {

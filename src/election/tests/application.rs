@@ -70,7 +70,7 @@ fn an_application_starts_when_its_candidate_leads_and_may_run_as_long_as_the_lea
         stop_at: at(6_000),
         kill_at: at(9_500),
     };
-    c.on(3, Event::Verified(own(), Standing::First))
+    c.on(3, Event::Verified(own(), Standing::First(7)))
         .wants(&[Action::RunApplication(7, deadline)]);
     let later = Deadline {
         stop_at: at(8_000),

@@ -147,7 +147,9 @@ impl Calls {
             Ok(response.kvs().first().map(layout::place))
         });
         match first.await {
-            Ok(Some((_, place))) if place.lease == id => Event::Verified(id, Standing::First),
+            Ok(Some((token, place))) if place.lease == id => {
+                Event::Verified(id, Standing::First(token))
+            }
             Ok(Some((ahead, _))) if ahead < token => Event::Verified(id, Standing::Behind),
             Ok(_) => Event::Verified(id, Standing::Gone),
             Err(_) => Event::VerifyFailed(id),

@@ -113,14 +113,10 @@ impl Ledger {
 
     /// Finds a place. Where it is the first, those that expired before it have been removed in writing.
     pub(super) fn verify(&mut self, lease: LeaseId, ticket: &Ticket) -> Outcome<Standing> {
-        self.change(ticket, |state, _| {
-            if state.entry(lease).is_none() {
-                Standing::Gone
-            } else if state.is_first(lease) {
-                Standing::First
-            } else {
-                Standing::Behind
-            }
+        self.change(ticket, |state, _| match state.entry(lease) {
+            None => Standing::Gone,
+            Some(place) if state.is_first(lease) => Standing::First(place.token),
+            Some(_) => Standing::Behind,
         })
     }
 

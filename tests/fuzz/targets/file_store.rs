@@ -108,7 +108,7 @@ fn goes_on(first: &mut Ledger, root: &Path, before: &Queue) {
         let (standing, seen) = done(first.verify(OURS, &ticket));
         assert_ne!(standing, Standing::Gone);
         let is_first = seen.queue.observation(None).is_first(OURS);
-        assert_eq!(standing == Standing::First, is_first);
+        assert_eq!(standing == Standing::First(token), is_first);
         let (_, theirs) = done(ledger(root).verify(OURS, &ticket));
         assert!(theirs.queue.revision >= seen.queue.revision);
         assert_eq!(

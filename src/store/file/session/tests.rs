@@ -158,7 +158,7 @@ fn an_answer_that_comes_after_the_failure_is_not_told() {
         assert_eq!(outcome(&mut session).await, Event::VerifyFailed(lease));
         session.begin(Action::KeepAlive(lease));
         commands.try_recv().unwrap();
-        let late = seen(Some(Event::Verified(lease, Standing::First)));
+        let late = seen(Some(Event::Verified(lease, Standing::First(1))));
         replies.try_send(late).unwrap();
         assert_eq!(outcome(&mut session).await, Event::KeepAliveFailed(lease));
     });
@@ -170,7 +170,7 @@ fn an_answer_that_came_in_time_counts_however_late_it_is_fetched() {
         let (mut session, _commands, replies) = with_a_hung_disk();
         let lease = LeaseId(1);
         session.begin(Action::Verify(lease));
-        let answer = Event::Verified(lease, Standing::First);
+        let answer = Event::Verified(lease, Standing::First(1));
         replies.try_send(seen(Some(answer.clone()))).unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(outcome(&mut session).await, answer);

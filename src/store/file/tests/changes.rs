@@ -29,15 +29,16 @@ fn a_crash_after_the_state_counts_loses_nothing() {
     assert!(scene.directory().commit(&found, prepared).unwrap());
 
     let mut b = scene.candidate("b");
-    assert!(join(&mut b, 2).unwrap() > first + 1);
-    assert_eq!(standing(&mut b, 2), Standing::First);
+    let token_of_b = join(&mut b, 2).unwrap();
+    assert!(token_of_b > first + 1);
+    assert_eq!(standing(&mut b, 2), Standing::First(token_of_b));
 }
 
 #[test]
 fn a_writer_thawed_long_after_it_read_loses() {
     let scene = Scene::new();
     let mut a = scene.candidate("a");
-    join(&mut a, 1).unwrap();
+    let token_of_a = join(&mut a, 1).unwrap();
     let found = scene.found();
     let frozen = scene.directory().prepare(&next_of(&found)).unwrap();
     let another = scene.directory().prepare(&next_of(&found)).unwrap();
@@ -48,7 +49,7 @@ fn a_writer_thawed_long_after_it_read_loses() {
         assert!(keeps_alive(&mut a, 1));
     }
     assert!(!scene.directory().commit(&found, frozen).unwrap());
-    assert_eq!(standing(&mut a, 1), Standing::First);
+    assert_eq!(standing(&mut a, 1), Standing::First(token_of_a));
     assert_eq!(scene.found().head.revision, 12);
 }
 
@@ -64,10 +65,10 @@ fn a_renewal_that_lands_after_the_sweep_of_its_place_is_lost() {
     let frozen = scene.directory().prepare(&renewed).unwrap();
 
     let mut b = scene.candidate("b");
-    join(&mut b, 2).unwrap();
-    assert_eq!(standing(&mut b, 2), Standing::First);
+    let token_of_b = join(&mut b, 2).unwrap();
+    assert_eq!(standing(&mut b, 2), Standing::First(token_of_b));
     assert!(!scene.directory().commit(&found, frozen).unwrap());
-    assert_eq!(standing(&mut b, 2), Standing::First);
+    assert_eq!(standing(&mut b, 2), Standing::First(token_of_b));
     assert!(!keeps_alive(&mut dead, 1));
 }
 
@@ -75,7 +76,7 @@ fn a_renewal_that_lands_after_the_sweep_of_its_place_is_lost() {
 fn a_renewal_that_lands_before_the_sweep_keeps_its_place_first() {
     let scene = Scene::new();
     let mut a = scene.candidate_with("a", Duration::ZERO, Some("here"));
-    join(&mut a, 1).unwrap();
+    let token_of_a = join(&mut a, 1).unwrap();
     let found = scene.found();
     let mut renewed = found.state.clone();
     renewed.revision += 1;
@@ -86,7 +87,7 @@ fn a_renewal_that_lands_before_the_sweep_keeps_its_place_first() {
     let mut b = scene.candidate("b");
     join(&mut b, 2).unwrap();
     assert_eq!(standing(&mut b, 2), Standing::Behind);
-    assert_eq!(standing(&mut a, 1), Standing::First);
+    assert_eq!(standing(&mut a, 1), Standing::First(token_of_a));
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn a_first_place_is_first_only_once_the_sweep_is_written() {
     let scene = Scene::new();
     join(&mut scene.candidate("a"), 1).unwrap();
     let mut b = scene.candidate("b");
-    join(&mut b, 2).unwrap();
+    let token_of_b = join(&mut b, 2).unwrap();
     let mut stale = scene.found().state;
     stale.revision += 1;
     stale.entries[0].expires_at_ns = 0;
@@ -102,7 +103,7 @@ fn a_first_place_is_first_only_once_the_sweep_is_written() {
     let prepared = scene.directory().prepare(&stale).unwrap();
     assert!(scene.directory().commit(&found, prepared).unwrap());
 
-    assert_eq!(standing(&mut b, 2), Standing::First);
+    assert_eq!(standing(&mut b, 2), Standing::First(token_of_b));
     assert_eq!(scene.found().state.entries.len(), 1);
     assert_eq!(scene.found().head.revision, stale.revision + 1);
 }
@@ -166,8 +167,8 @@ fn another_clock_is_trusted_only_after_a_ttl_of_watching() {
 
         let mut reader = scene.candidate("b");
         let first_seen = clock::now();
-        join(&mut reader, 2).unwrap();
-        while standing(&mut reader, 2) != Standing::First {}
+        let token_of_reader = join(&mut reader, 2).unwrap();
+        while standing(&mut reader, 2) != Standing::First(token_of_reader) {}
         assert!(clock::now().since(first_seen) >= ttl);
         release(&mut reader, 2);
     }

@@ -1,0 +1,373 @@
+//! What is known of an election's Lease, and of the own place in it: decided from answers and the time.
+//!
+//! Every answer is taken in here, whoever asked. `now` is when it arrived, by this host's clock; nobody else's is
+//! looked at.
+
+use super::record::{Author, Record};
+use crate::election::{Holder, LeaseId, Observation, Standing, Time, Token};
+use k8s_openapi::api::coordination::v1::Lease;
+use std::time::{Duration, SystemTime};
+
+/// What is known.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    author: Author,
+    seen: Option<Seen>,
+    own: Option<Own>,
+}
+
+/// The Lease as it was last seen.
+#[derive(Debug)]
+struct Seen {
+    /// None where there is no such object.
+    record: Option<Record>,
+    /// Of the record, or of the last one that there was.
+    version: u64,
+    arrived: Time,
+    /// Since when nobody is known to have renewed it.
+    unchanged_since: Time,
+    /// Whoever held a Lease that was deleted may count on it until then.
+    deleted_until: Time,
+}
+
+/// The own place.
+#[derive(Debug)]
+struct Own {
+    id: LeaseId,
+    identity: String,
+    written: Option<Written>,
+    /// An acquisition whose answer has not come.
+    attempted: Option<Attempt>,
+}
+
+/// The place is in the Lease, as far as is known.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    token: Token,
+    /// When the last update was sent that is known to have renewed it.
+    sent_at: Time,
+    /// Whether whoever held it before gave it up in order.
+    handed_over: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    /// When the first that may have succeeded was sent.
+    sent_at: Time,
+    /// The last version that one was conditional on: once another is seen, none can succeed any more.
+    version: u64,
+}
+
+/// How a place is to be made the first.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// There is nothing to do.
+    Stands(Standing),
+    /// Make this update; it brings that token.
+    Write(Box<Lease>, Token),
+}
+
+/// How a place is kept.
+#[derive(Debug)]
+pub(super) enum Renewal {
+    Gone,
+    /// It is not written, so there is nothing to renew; the last of what may have been counts from then.
+    Unwritten {
+        not_after: Option<Time>,
+    },
+    Write(Box<Lease>),
+}
+
+impl Ledger {
+    pub(super) fn new(author: Author) -> Self {
+        Ledger {
+            author,
+            seen: None,
+            own: None,
+        }
+    }
+
+    pub(super) fn ttl(&self) -> Duration {
+        self.author.ttl
+    }
+
+    /// Begins a place that is not written yet.
+    pub(super) fn join(&mut self, id: LeaseId) {
+        self.own = Some(Own {
+            id,
+            identity: self.author.identity(id),
+            written: None,
+            attempted: None,
+        });
+    }
+
+    /// Takes in an answer, or what a watch tells. An older one than is known is passed over: reads are linearizable, so one that
+    /// was asked for after the last answer had come is newer, whatever its version.
+    pub(super) fn take_in(
+        &mut self,
+        record: Option<Record>,
+        version: Option<u64>,
+        asked_at: Time,
+        now: Time,
+    ) {
+        let mut next = Seen {
+            version: version.unwrap_or(0),
+            record,
+            arrived: now,
+            unchanged_since: now,
+            deleted_until: Time::ORIGIN,
+        };
+        if let Some(seen) = &self.seen {
+            let is_newer = match version {
+                Some(version) => version >= seen.version || asked_at > seen.arrived,
+                None => asked_at > seen.arrived,
+            };
+            if !is_newer {
+                return;
+            }
+            next.version = version.unwrap_or(seen.version);
+            next.deleted_until = seen.deleted_until;
+            match (&seen.record, &next.record) {
+                (Some(former), Some(record)) if record.is_unchanged_since(former) => {
+                    next.unchanged_since = seen.unchanged_since;
+                }
+                (Some(former), record) => {
+                    let is_deleted = record
+                        .as_ref()
+                        .is_none_or(|record| !record.is_the_object(former));
+                    if is_deleted && self.is_anothers(former) {
+                        let expiry = seen.unchanged_since + self.duration(former);
+                        next.deleted_until = next.deleted_until.max(expiry);
+                    }
+                }
+                (None, _) => {}
+            }
+        }
+        self.recognize(&next);
+        self.seen = Some(next);
+    }
+
+    /// Finds out what has become of an acquisition whose answer has not come.
+    fn recognize(&mut self, seen: &Seen) {
+        let Some(own) = &mut self.own else {
+            return;
+        };
+        let Some(attempt) = own.attempted else {
+            return;
+        };
+        match &seen.record {
+            Some(record) if record.names(&own.identity) => {
+                own.attempted = None;
+                own.written.get_or_insert(Written {
+                    token: record.noted_token(),
+                    sent_at: attempt.sent_at,
+                    handed_over: false,
+                });
+            }
+            Some(_) if seen.version == attempt.version => {}
+            _ => own.attempted = None,
+        }
+    }
+
+    /// What it takes for the place to be the first.
+    pub(super) fn claim(&self, id: LeaseId, now: Time, date: SystemTime) -> Claim {
+        let (Some(own), Some(record)) = (self.own_of(id), self.record()) else {
+            return Claim::Stands(Standing::Gone);
+        };
+        if let Some(written) = own.written {
+            let stands = self.is_present(now) && !record.is_wanted_by_another(&own.identity);
+            return Claim::Stands(if stands {
+                Standing::First(written.token)
+            } else {
+                Standing::Gone
+            });
+        }
+        if !self.is_free(now) {
+            return Claim::Stands(Standing::Behind);
+        }
+        let (lease, token) = record.acquired(&self.author, id, date);
+        Claim::Write(Box::new(lease), token)
+    }
+
+    /// An acquisition is about to be sent.
+    pub(super) fn attempt(&mut self, now: Time) {
+        let version = self.seen.as_ref().map_or(0, |seen| seen.version);
+        if let Some(own) = &mut self.own {
+            let sent_at = own.attempted.map_or(now, |attempt| attempt.sent_at);
+            own.attempted = Some(Attempt { sent_at, version });
+        }
+    }
+
+    /// The acquisition sent then was answered: the place is written. To be called before its answer is taken in.
+    pub(super) fn acquired(&mut self, id: LeaseId, token: Token, sent_at: Time) {
+        let handed_over = self.record().is_some_and(Record::was_handed_over);
+        if let Some(own) = self.own.as_mut().filter(|own| own.id == id) {
+            own.attempted = None;
+            let known = own.written.map_or(Time::ORIGIN, |written| written.sent_at);
+            own.written = Some(Written {
+                token,
+                sent_at: known.max(sent_at),
+                handed_over,
+            });
+        }
+    }
+
+    /// What it takes to keep the place.
+    pub(super) fn renewal(&self, id: LeaseId, now: Time, date: SystemTime) -> Renewal {
+        let Some(own) = self.own_of(id) else {
+            return Renewal::Gone;
+        };
+        match (own.written, self.record()) {
+            (None, _) => Renewal::Unwritten {
+                not_after: own.attempted.map(|attempt| attempt.sent_at),
+            },
+            (Some(_), Some(record)) if self.is_present(now) => {
+                Renewal::Write(Box::new(record.renewed(&self.author, date)))
+            }
+            (Some(_), _) => Renewal::Gone,
+        }
+    }
+
+    /// A renewal sent then, or later, was answered.
+    pub(super) fn renewed(&mut self, id: LeaseId, sent_at: Time) {
+        let own = self.own.as_mut().filter(|own| own.id == id);
+        if let Some(written) = own.and_then(|own| own.written.as_mut()) {
+            written.sent_at = written.sent_at.max(sent_at);
+        }
+    }
+
+    /// The update that gives the place up; none where there is nothing to give up any more. Where an acquisition may be on
+    /// its way, the update takes away what that is conditional on.
+    pub(super) fn release(
+        &mut self,
+        id: LeaseId,
+        in_order: bool,
+        date: SystemTime,
+    ) -> Option<Lease> {
+        let own = self.own_of(id)?;
+        match self.record() {
+            Some(record) if own.attempted.is_some() || record.names(&own.identity) => {
+                Some(record.released(in_order, date))
+            }
+            _ => {
+                self.own = None;
+                None
+            }
+        }
+    }
+
+    /// Whether the place is written, and the holder is to make way for another.
+    pub(super) fn is_to_hand_over(&self) -> Option<LeaseId> {
+        let (own, record) = (self.own.as_ref()?, self.record()?);
+        let is_written = own.written.is_some() && record.names(&own.identity);
+        (is_written && record.is_wanted_by_another(&own.identity)).then_some(own.id)
+    }
+
+    /// Whether the cluster's control plane says who leads, and doesn't say this one.
+    pub(super) fn is_assigned(&self) -> bool {
+        let identity = self.own.as_ref().map_or("", |own| own.identity.as_str());
+        self.record()
+            .is_some_and(|record| record.is_assigned_to_another(identity))
+    }
+
+    /// What the core needs to know.
+    pub(super) fn observation(&self, now: Time) -> Option<Observation> {
+        let seen = self.seen.as_ref()?;
+        let written = self.own.as_ref().and_then(|own| own.written);
+        let present = self.is_present(now);
+        let holder = match (&self.own, &seen.record) {
+            (Some(own), Some(record)) if record.names(&own.identity) => present.then(|| {
+                let token = written.map_or(record.noted_token(), |written| written.token);
+                self.own_holder(own, token)
+            }),
+            (Some(own), Some(_)) if present && self.is_free(now) => Some(self.own_holder(own, 0)),
+            (_, Some(record)) if !self.is_expired(now) => record.holder(),
+            _ => None,
+        };
+        let was_handed_over = seen.record.as_ref().is_some_and(Record::was_handed_over);
+        Some(Observation {
+            revision: seen.version.max(written.map_or(0, |written| written.token)),
+            holder,
+            present,
+            // Nobody knows who waits, so somebody may.
+            contested: true,
+            handed_over: written.map_or(was_handed_over, |written| written.handed_over),
+        })
+    }
+
+    /// When the observation changes by the passing of time.
+    pub(super) fn next_change(&self, now: Time) -> Option<Time> {
+        let seen = self.seen.as_ref()?;
+        let own_end = self.own.as_ref().and_then(|own| own.written);
+        let own_end = own_end.map(|written| written.sent_at + self.author.ttl);
+        let ends = [own_end, self.expiry(), Some(seen.deleted_until)];
+        ends.into_iter().flatten().filter(|end| *end > now).min()
+    }
+
+    /// Whether the own place is there. One that is not written is, as long as nothing contradicts it.
+    fn is_present(&self, now: Time) -> bool {
+        let Some(own) = &self.own else {
+            return false;
+        };
+        self.record().is_some_and(|record| match own.written {
+            None => true,
+            Some(written) => record.names(&own.identity) && now < written.sent_at + self.author.ttl,
+        })
+    }
+
+    /// Whether it may be acquired: it was given up, or nobody has renewed it for as long as its holder counts on it.
+    fn is_free(&self, now: Time) -> bool {
+        let (Some(seen), Some(record)) = (&self.seen, self.record()) else {
+            return false;
+        };
+        let is_over = record.identity().is_none() || self.is_expired(now);
+        is_over && seen.deleted_until <= now && !self.is_assigned()
+    }
+
+    fn is_expired(&self, now: Time) -> bool {
+        self.expiry().is_some_and(|expiry| expiry <= now)
+    }
+
+    /// When the holder's lease is over, unless somebody renews it.
+    fn expiry(&self) -> Option<Time> {
+        let seen = self.seen.as_ref()?;
+        let record = seen.record.as_ref()?;
+        record.identity()?;
+        Some(seen.unchanged_since + self.duration(record))
+    }
+
+    /// How long a holder counts on its lease, and never less than a candidate like this would: what somebody else has
+    /// written there instead must not cost a leader its time.
+    fn duration(&self, record: &Record) -> Duration {
+        record.duration().unwrap_or_default().max(self.author.ttl)
+    }
+
+    fn is_anothers(&self, record: &Record) -> bool {
+        let own = self.own.as_ref().map(|own| own.identity.as_str());
+        record
+            .identity()
+            .is_some_and(|identity| Some(identity) != own)
+    }
+
+    fn own_of(&self, id: LeaseId) -> Option<&Own> {
+        self.own.as_ref().filter(|own| own.id == id)
+    }
+
+    fn own_holder(&self, own: &Own, token: Token) -> Holder {
+        let candidate = &self.author.candidate;
+        Holder {
+            lease: own.id,
+            token,
+            id: candidate.id.clone(),
+            advertise: candidate.advertise.clone(),
+        }
+    }
+
+    pub(super) fn record(&self) -> Option<&Record> {
+        self.seen.as_ref()?.record.as_ref()
+    }
+}
+
+#[cfg(test)]
+#[path = "ledger/tests.rs"]
+mod tests;
