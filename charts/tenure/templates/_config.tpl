@@ -10,7 +10,7 @@
 {{- $_ := set $config "store" (dict "kubernetes" (dict)) -}}
 {{- end -}}
 {{- if hasKey $config.store "kubernetes" -}}
-{{- $_ := set $config.store.kubernetes "namespace" .Release.Namespace -}}
+{{- $_ := set $config.store.kubernetes "namespace" "${POD_NAMESPACE}" -}}
 {{- end -}}
 {{- if hasKey $config.store "kubernetes" -}}
 {{- range default (list $config.election) $config.elections -}}
