@@ -21,6 +21,14 @@ class Chart(unittest.TestCase):
                     rendered[generation] = objects
                 self.assertCountEqual(rendered["oldest"], rendered["newest"])
 
+    def test_every_case_has_notes_that_name_the_release(self):
+        for case in CASES:
+            with self.subTest(case):
+                # Only Helm 4 shows them without a cluster.
+                notes = helm("newest", "install", "rel", CHART, "--dry-run=client", "--namespace=prod", values(case)).split("NOTES:")[1]
+                self.assertIn("kubectl --namespace prod get pods --selector app.kubernetes.io/instance=rel", notes)
+                self.assertIn('include "tenure.sidecar" .Subcharts.tenure', notes)
+
     def test_tenure_accepts_every_config(self):
         for case in CASES:
             with self.subTest(case):
@@ -33,8 +41,8 @@ class Chart(unittest.TestCase):
         effective = yaml.safe_load(check(config))
         for path in keys(effective):
             node = schema
-            # `tenure exec` is for an image of one's own, and the namespace is the release's.
-            if path[0] == "exec" or path == ("store", "kubernetes", "namespace"):
+            # `tenure exec` is for an image of one's own; the pod and its namespace are known from the environment.
+            if path[0] == "exec" or path[-1] in ["namespace", "pod"]:
                 continue
             for key in path:
                 self.assertIn(key, node.get("properties", {}), path)
@@ -83,10 +91,10 @@ class Chart(unittest.TestCase):
             self.assertEqual(before, pods(f"--set={same}"), same)
 
     def test_the_sidecar_may_do_what_its_config_needs_and_no_more(self):
-        leases = {(verb, "leases", ("rel-tenure",)) for verb in ["get", "list", "watch", "update"]}
+        leases = {(verb, "leases", ("rel-tenure",)) for verb in ["get", "watch", "update"]}
         leases.add(("create", "leases", ()))
-        label = {(verb, "pods", ()) for verb in ["get", "patch"]}
-        events = {("create", "events", ())}
+        label = {("patch", "pods", ())}
+        events = {("create", "events", ()), ("get", "pods", ())}
         self.assertEqual(rules(template()), leases | label | events)
         self.assertEqual(rules(template("--set=service.enabled=false")), leases | events)
         self.assertEqual(rules(template("--set=config.kubernetes.events=false")), leases | label)

@@ -66,12 +66,12 @@ class Manifests(unittest.TestCase):
                 kubernetes = config.get("kubernetes", {})
                 needs = set()
                 if "kubernetes" in config["store"]:
-                    needs |= {(verb, "leases", (config["election"],)) for verb in ["get", "list", "watch", "update"]}
+                    needs |= {(verb, "leases", (config["election"],)) for verb in ["get", "watch", "update"]}
                     needs.add(("create", "leases", ()))
                 if "pod_label" in kubernetes:
-                    needs |= {(verb, "pods", ()) for verb in ["get", "patch"]}
+                    needs.add(("patch", "pods", ()))
                 if kubernetes.get("events"):
-                    needs.add(("create", "events", ()))
+                    needs |= {("create", "events", ()), ("get", "pods", ())}
                 self.assertEqual(rules(objects), needs)
 
     def test_the_example_is_the_one_of_the_chart(self):
@@ -81,7 +81,7 @@ class Manifests(unittest.TestCase):
         theirs_sidecar["env"] = [each for each in theirs_sidecar["env"] if each["name"] != "CONFIG_SHA256"]
         self.assertEqual(sidecar(workload(plain)), theirs_sidecar)
         application, theirs_application = ours["containers"][0], theirs["containers"][0]
-        self.assertEqual(application["args"][0].split(), theirs_application["args"][0].split())
+        self.assertEqual(application["args"][0].strip(), theirs_application["args"][0].strip())
         del application["args"], theirs_application["args"]
         self.assertEqual(application, theirs_application)
         self.assertEqual(ours["terminationGracePeriodSeconds"], theirs["terminationGracePeriodSeconds"])

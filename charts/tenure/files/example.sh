@@ -1,9 +1,10 @@
 # What the example runs: a page that says who leads, and a line in the log whenever that changes.
 www=${WWW:-/tmp/www}
+api=http://127.0.0.1:4040
 
 # All work has stopped: the next one may lead at once. A follower is told 409, which is fine too.
 stop() {
-    timeout 2 wget -q -O /dev/null --post-data= 'http://127.0.0.1:4040/resign?stopped=true' 2>/dev/null
+    timeout 2 wget -q -O /dev/null --post-data= "$api/resign?stopped=true&election=$ELECTION" 2>/dev/null
     exit 0
 }
 trap stop TERM
@@ -12,10 +13,10 @@ mkdir -p "$www"
 httpd -h "$www" -p "${PORT:-8080}"
 
 while :; do
-    if timeout 1 wget -q -O "$www/leader.json" http://127.0.0.1:4040/leader 2>/dev/null; then
+    if timeout 1 wget -q -O "$www/leader.json" "$api/leader?election=$ELECTION" 2>/dev/null; then
         says="$POD_NAME leads"
     else
-        says="$POD_NAME doesn't lead; the leader: $(timeout 1 wget -q -O - http://127.0.0.1:4040/)"
+        says="$POD_NAME doesn't lead; the leader: $(timeout 1 wget -q -O - "$api/?election=$ELECTION")"
     fi
     if [ "$says" != "$said" ]; then
         echo "$says"

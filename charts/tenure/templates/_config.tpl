@@ -22,7 +22,12 @@
 {{- $kubernetes := default (dict) $config.kubernetes -}}
 {{- if and .Values.service.enabled (not $kubernetes.pod_label) -}}
 {{- $key := ternary "tenure.dev/{election}" "tenure.dev/role" (hasKey $config "elections") -}}
-{{- $_ := set $config "kubernetes" (merge (dict "pod_label" (dict "key" $key "leader" "leader" "follower" "follower")) $kubernetes) -}}
+{{- $_ := set $kubernetes "pod_label" (dict "key" $key "leader" "leader" "follower" "follower") -}}
+{{- end -}}
+{{- if or $kubernetes.pod_label $kubernetes.events -}}
+{{- $_ := set $config "kubernetes" $kubernetes -}}
+{{- else -}}
+{{- $_ := unset $config "kubernetes" -}}
 {{- end -}}
 {{ toYaml $config }}
 {{- end }}
