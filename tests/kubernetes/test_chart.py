@@ -165,6 +165,15 @@ class Chart(unittest.TestCase):
             for each in template(*args, "--set=dashboard.enabled=true", release=long):
                 self.assertLessEqual(len(each["metadata"]["name"]), 63)
 
+    def test_each_secret_is_a_directory_of_its_own(self):
+        deployment = template(values("everything")).one("Deployment")
+        mounts = {each["name"]: each["mountPath"] for each in sidecar(deployment)["volumeMounts"]}
+        secrets = {each["secret"]["secretName"]: each["name"] for each in pod_spec(deployment)["volumes"] if "secret" in each}
+        self.assertEqual(sorted(secrets), ["api", "registry.example-ca"])
+        for secret, volume in secrets.items():
+            self.assertRegex(volume, "^[a-z0-9-]{1,63}$")
+            self.assertEqual(mounts[volume], f"/etc/secrets/{secret}")
+
     def test_names_can_be_overridden(self):
         self.assertEqual(template(values("everything")).one("Deployment")["metadata"]["name"], "rel-elect")
         objects = template("--set=fullnameOverride=mine")

@@ -60,6 +60,40 @@ class Dashboard(unittest.TestCase):
             file.flush()
             run("promtool", "check", "rules", file.name)
 
+    def test_a_leader_leads_since_it_last_did_not_or_since_its_start(self):
+        panel = next(each for each in DASHBOARD["panels"] if each["title"] == "Leads for")
+        expression = with_variables(panel["targets"][0]["expr"])
+
+        def series(metric, pod, values):
+            labels = f'namespace="prod", pod="{pod}", instance="{pod}:4041", job="tenure"'
+            election = ', election="payments"' if metric == "tenure_is_leader" else ""
+            return {"series": f"{metric}{{{labels}{election}}}", "values": values}
+
+        test = {
+            "interval": "15s",
+            "input_series": [
+                series("tenure_is_leader", "former", "1x8 0x40"),
+                series("tenure_is_leader", "leader", "0x8 1x40"),
+                series("tenure_is_leader", "always", "1x48"),
+                series("process_start_time_seconds", "leader", "0x48"),
+                series("process_start_time_seconds", "always", "30x48"),
+            ],
+            "promql_expr_test": [
+                {
+                    "expr": expression,
+                    "eval_time": "10m",
+                    "exp_samples": [
+                        {"labels": '{namespace="prod", election="payments", pod="leader"}', "value": 480},
+                        {"labels": '{namespace="prod", election="payments", pod="always"}', "value": 570},
+                    ],
+                }
+            ],
+        }
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            yaml.safe_dump({"evaluation_interval": "15s", "tests": [test]}, file)
+            file.flush()
+            run("promtool", "test", "rules", file.name)
+
 
 class Metrics(unittest.TestCase):
     def test_alerts_and_dashboard_name_only_metrics_that_there_are(self):
@@ -78,9 +112,13 @@ class Metrics(unittest.TestCase):
 def expressions():
     queries = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
     queries += [each["expr"] for each in DASHBOARD["annotations"]["list"]]
+    return [with_variables(query) for query in queries]
+
+
+def with_variables(query):
     for variable, text in VARIABLES.items():
-        queries = [query.replace(variable, text) for query in queries]
-    return queries
+        query = query.replace(variable, text)
+    return query
 
 
 def scrape():

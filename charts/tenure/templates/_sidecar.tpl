@@ -53,9 +53,9 @@ changes it, and so rolls out whatever it is in.
       mountPath: /var/run/secrets/kubernetes.io/serviceaccount
       readOnly: true
     {{- end }}
-    {{- range .Values.secrets }}
-    - name: tenure-secret-{{ . }}
-      mountPath: /etc/secrets/{{ . }}
+    {{- range $index, $name := .Values.secrets }}
+    - name: tenure-secret-{{ $index }}
+      mountPath: /etc/secrets/{{ $name }}
       readOnly: true
     {{- end }}
     {{- with .Values.sidecar.volumeMounts }}
@@ -84,9 +84,9 @@ httpGet:
       - configMap: { name: kube-root-ca.crt, items: [{ key: ca.crt, path: ca.crt }] }
       - downwardAPI: { items: [{ path: namespace, fieldRef: { fieldPath: metadata.namespace } }] }
 {{- end }}
-{{- range .Values.secrets }}
-- name: tenure-secret-{{ . }}
+{{- range $index, $name := .Values.secrets }}
+- name: tenure-secret-{{ $index }}
   secret:
-    secretName: {{ . }}
+    secretName: {{ $name }}
 {{- end }}
 {{- end }}
