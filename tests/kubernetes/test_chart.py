@@ -94,12 +94,14 @@ class Chart(unittest.TestCase):
         leases = {(verb, "leases", ("rel-tenure",)) for verb in ["get", "watch", "update"]}
         leases.add(("create", "leases", ()))
         label = {("patch", "pods", ())}
-        events = {("create", "events", ()), ("get", "pods", ())}
+        events = {("create", "events", ())}
+        # What Events are about where there is no Lease.
+        pod = {("get", "pods", ())}
         self.assertEqual(rules(template()), leases | label | events)
         self.assertEqual(rules(template("--set=service.enabled=false")), leases | events)
         self.assertEqual(rules(template("--set=config.kubernetes.events=false")), leases | label)
         etcd = "--set=config.store.etcd.endpoints={http://etcd:2379}"
-        self.assertEqual(rules(template(etcd)), label | events)
+        self.assertEqual(rules(template(etcd)), label | events | pod)
         self.assertEqual(rules(template("--set=rbac.create=false")), set())
 
     def test_only_the_sidecar_has_a_token_and_only_where_it_needs_one(self):
