@@ -140,6 +140,10 @@ class Chart(unittest.TestCase):
             labels = objects.one("Deployment")["spec"]["template"]["metadata"]["labels"]
             self.assertLessEqual(selector.items(), labels.items())
 
+    def test_the_service_names_no_port_of_a_native_sidecar(self):
+        ports = {port["name"]: port["targetPort"] for port in template().one("Service")["spec"]["ports"]}
+        self.assertEqual(ports, {"http": 8080, "tenure-probes": 4041})
+
     def test_each_of_several_elections_has_a_service_and_a_lease(self):
         objects = template(values("elections"))
         services = {each["metadata"]["name"]: each["spec"]["selector"] for each in objects.of("Service")}
