@@ -1,0 +1,214 @@
+"""The chart by itself."""
+
+import json
+import unittest
+
+import yaml
+from tools import CHART, GENERATIONS, Failed, check, configs, helm, pod_spec, rules, sidecar, template, validate, values
+
+CASES = ["default", "plain-container", "etcd", "elections", "everything"]
+
+
+class Chart(unittest.TestCase):
+    def test_every_case_is_rendered_alike_by_all_helms_and_fits_the_schemas(self):
+        for case in CASES:
+            with self.subTest(case):
+                rendered = {}
+                for generation, kubernetes in GENERATIONS.items():
+                    helm(generation, "lint", "--strict", CHART, values(case))
+                    objects = template(values(case), generation=generation)
+                    validate(objects, kubernetes)
+                    rendered[generation] = objects
+                self.assertCountEqual(rendered["oldest"], rendered["newest"])
+
+    def test_every_case_has_notes_that_name_the_release(self):
+        for case in CASES:
+            with self.subTest(case):
+                # Only Helm 4 shows them without a cluster.
+                notes = helm("newest", "install", "rel", CHART, "--dry-run=client", "--namespace=prod", values(case)).split("NOTES:")[1]
+                self.assertIn("kubectl --namespace prod get pods --selector app.kubernetes.io/instance=rel", notes)
+                self.assertIn('include "tenure.sidecar" .Subcharts.tenure', notes)
+
+    def test_tenure_accepts_every_config(self):
+        for case in CASES:
+            with self.subTest(case):
+                (config,) = configs(template(values(case)))
+                check(config)
+
+    def test_the_schema_knows_every_key_of_tenure_and_no_other(self):
+        schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["config"]
+        (config,) = configs(template(values("everything")))
+        effective = yaml.safe_load(check(config))
+        for path in keys(effective):
+            node = schema
+            # `tenure exec` is for an image of one's own; the pod and its namespace are known from the environment.
+            if path[0] == "exec" or path[-1] in ["namespace", "pod"]:
+                continue
+            for key in path:
+                self.assertIn(key, node.get("properties", {}), path)
+                node = node["properties"][key]
+                node = next((each for each in node.get("oneOf", []) if "properties" in each), node)
+
+    def test_an_old_cluster_gets_a_plain_container_and_is_told_so_otherwise(self):
+        objects = template(values("plain-container"), kubernetes="1.25")
+        validate(objects, "1.25")
+        self.assertNotIn("restartPolicy", sidecar(objects.one("Deployment")))
+        self.assertNotIn("initContainers", pod_spec(objects.one("Deployment")))
+        with self.assertRaisesRegex(Failed, "set sidecar.native=false"):
+            template(kubernetes="1.28")
+
+    def test_a_value_that_cannot_be_is_refused_with_its_name(self):
+        for setting, name in {
+            "imgae.tag=1": "imgae",
+            "image.digest=sha256:1": "digest",
+            "config.lease.tll=3s": "tll",
+            "config.lease.ttl=3": "ttl",
+            "config.election=a/b": "election",
+            "config.election=Capital": "config.election",
+            "config.elections={a},config.election=b": "config.elections",
+            "config.store.etcd.endpoints={etcd:2379}": "endpoints",
+            "config.store.file.directory=/x,config.store.kubernetes=": "store",
+            "config.readiness=ready": "readiness",
+            "config.shutdown.wait_for=ever": "wait_for",
+            "config.log.level=loud": "level",
+            "service.targetPort=70000": "targetPort",
+            "secrets={Not_A_Name}": "secrets",
+            "sidecar.livenessProbe.initialDelay=3": "initialDelay",
+            "podMonitor.enabled=true,example.enabled=false": "selector",
+            "networkPolicy.enabled=true,example.enabled=false": "selector",
+        }.items():
+            for generation in GENERATIONS:
+                with self.subTest(setting, generation=generation), self.assertRaisesRegex(Failed, name):
+                    template("--set", setting, generation=generation)
+
+    def test_a_new_config_rolls_the_pods_out_and_nothing_else_does(self):
+        def pods(*args):
+            return template(*args).one("Deployment")["spec"]["template"]
+
+        before = pods()
+        self.assertNotEqual(before, pods("--set=config.lease.ttl=20s"))
+        for same in ["podMonitor.enabled=true", "podDisruptionBudget.maxUnavailable=2", "example.replicas=5"]:
+            self.assertEqual(before, pods(f"--set={same}"), same)
+
+    def test_the_sidecar_may_do_what_its_config_needs_and_no_more(self):
+        leases = {(verb, "leases", ("rel-tenure",)) for verb in ["get", "watch", "update"]}
+        leases.add(("create", "leases", ()))
+        label = {("patch", "pods", ())}
+        events = {("create", "events", ())}
+        # What Events are about where there is no Lease.
+        pod = {("get", "pods", ())}
+        self.assertEqual(rules(template()), leases | label | events)
+        self.assertEqual(rules(template("--set=service.enabled=false")), leases | events)
+        self.assertEqual(rules(template("--set=config.kubernetes.events=false")), leases | label)
+        etcd = "--set=config.store.etcd.endpoints={http://etcd:2379}"
+        self.assertEqual(rules(template(etcd)), label | events | pod)
+        self.assertEqual(rules(template("--set=rbac.create=false")), set())
+
+    def test_only_the_sidecar_has_a_token_and_only_where_it_needs_one(self):
+        def mounts(container):
+            return [mount["name"] for mount in container.get("volumeMounts", [])]
+
+        objects = template()
+        deployment = objects.one("Deployment")
+        self.assertIn("tenure-token", mounts(sidecar(deployment)))
+        self.assertNotIn("tenure-token", mounts(pod_spec(deployment)["containers"][0]))
+        self.assertFalse(objects.one("ServiceAccount")["automountServiceAccountToken"])
+        self.assertFalse(pod_spec(deployment)["automountServiceAccountToken"])
+        self.assertNotIn("tenure-token", mounts(sidecar(template(values("etcd")).one("Deployment"))))
+
+    def test_all_containers_run_unprivileged_on_a_read_only_root(self):
+        objects = template()
+        deployment = pod_spec(objects.one("Deployment"))
+        containers = deployment["initContainers"] + deployment["containers"] + objects.one("Pod")["spec"]["containers"]
+        self.assertEqual(len(containers), 3)
+        for container in containers:
+            context = container["securityContext"]
+            self.assertTrue(context["runAsNonRoot"])
+            self.assertTrue(context["readOnlyRootFilesystem"])
+            self.assertFalse(context["allowPrivilegeEscalation"])
+            self.assertEqual(context["capabilities"], {"drop": ["ALL"]})
+            self.assertEqual(context["seccompProfile"], {"type": "RuntimeDefault"})
+            self.assertIn("memory", container["resources"]["limits"])
+
+    def test_the_service_selects_the_pods_by_the_label_that_the_config_sets(self):
+        for args in [[], [values("everything")]]:
+            objects = template(*args)
+            (config,) = configs(objects)
+            label = yaml.safe_load(config)["kubernetes"]["pod_label"]
+            selector = objects.one("Service")["spec"]["selector"]
+            self.assertEqual(selector.pop(label["key"]), label["leader"])
+            labels = objects.one("Deployment")["spec"]["template"]["metadata"]["labels"]
+            self.assertLessEqual(selector.items(), labels.items())
+
+    def test_the_service_names_no_port_of_a_native_sidecar(self):
+        ports = {port["name"]: port["targetPort"] for port in template().one("Service")["spec"]["ports"]}
+        self.assertEqual(ports, {"http": 8080, "tenure-probes": 4041})
+
+    def test_each_of_several_elections_has_a_service_and_a_lease(self):
+        objects = template(values("elections"))
+        services = {each["metadata"]["name"]: each["spec"]["selector"] for each in objects.of("Service")}
+        self.assertEqual(sorted(services), ["rel-tenure-payments", "rel-tenure-reports-daily"])
+        self.assertEqual(services["rel-tenure-reports-daily"]["tenure.dev/reports.daily"], "leader")
+        self.assertIn(("update", "leases", ("payments", "reports.daily")), rules(objects))
+
+    def test_the_application_is_started_before_it_is_asked_whether_it_is_healthy(self):
+        def startup(*args):
+            return sidecar(template(*args).one("Deployment"))["startupProbe"]["httpGet"]["path"]
+
+        self.assertEqual(startup(), "/startupz")
+        self.assertEqual(startup("--set=config.application.health=http://127.0.0.1:8080/"), "/livez")
+
+    def test_the_probes_follow_the_config(self):
+        deployment = template("--set=config.http.probes=0.0.0.0:9041").one("Deployment")
+        self.assertEqual(sidecar(deployment)["ports"], [{"name": "tenure-probes", "containerPort": 9041}])
+        tls = "--set=config.http.probes_tls.cert_file=/a,config.http.probes_tls.key_file=/b"
+        probe = sidecar(template(tls).one("Deployment"))["livenessProbe"]
+        self.assertEqual(probe["httpGet"]["scheme"], "HTTPS")
+
+    def test_names_are_of_63_characters_at_most(self):
+        long = "a" * 53
+        for args in [[], [values("elections")], ["--set=fullnameOverride=" + "b" * 63]]:
+            for each in template(*args, "--set=dashboard.enabled=true", release=long):
+                self.assertLessEqual(len(each["metadata"]["name"]), 63)
+
+    def test_each_secret_is_a_directory_of_its_own(self):
+        deployment = template(values("everything")).one("Deployment")
+        mounts = {each["name"]: each["mountPath"] for each in sidecar(deployment)["volumeMounts"]}
+        secrets = {each["secret"]["secretName"]: each["name"] for each in pod_spec(deployment)["volumes"] if "secret" in each}
+        self.assertEqual(sorted(secrets), ["api", "registry.example-ca"])
+        for secret, volume in secrets.items():
+            self.assertRegex(volume, "^[a-z0-9-]{1,63}$")
+            self.assertEqual(mounts[volume], f"/etc/secrets/{secret}")
+
+    def test_names_can_be_overridden(self):
+        self.assertEqual(template(values("everything")).one("Deployment")["metadata"]["name"], "rel-elect")
+        objects = template("--set=fullnameOverride=mine")
+        self.assertEqual(objects.one("Deployment")["metadata"]["name"], "mine")
+        self.assertEqual(pod_spec(objects.one("Deployment"))["serviceAccountName"], "mine")
+        self.assertEqual(objects.one("RoleBinding")["subjects"][0]["name"], "mine")
+        objects = template("--set=serviceAccount.create=false,serviceAccount.name=theirs")
+        self.assertEqual(pod_spec(objects.one("Deployment"))["serviceAccountName"], "theirs")
+        self.assertEqual(objects.of("ServiceAccount"), [])
+
+    def test_what_is_off_is_not_there(self):
+        kinds = {each["kind"] for each in template()}
+        self.assertEqual(kinds & {"NetworkPolicy", "PodMonitor", "PrometheusRule"}, set())
+        off = template("--set=example.enabled=false")
+        self.assertEqual({each["kind"] for each in off}, {"ConfigMap", "ServiceAccount", "Role", "RoleBinding"})
+
+    def test_the_network_policy_opens_what_is_used(self):
+        def ports(*args):
+            policy = template("--set=networkPolicy.enabled=true", *args).one("NetworkPolicy")["spec"]
+            return [{port["port"] for rule in policy[way] for port in rule["ports"]} for way in ["ingress", "egress"]]
+
+        self.assertEqual(ports(), [{4041, 8080}, {53, 443, 6443}])
+        self.assertEqual(ports(values("etcd")), [{4041}, {53, 2379}])
+
+
+def keys(config, above=()):
+    for key, value in config.items():
+        path = (*above, key)
+        if isinstance(value, dict):
+            yield from keys(value, path)
+        else:
+            yield path

@@ -1,0 +1,100 @@
+"""The plain manifests, as kustomize builds them."""
+
+import unittest
+
+import yaml
+from tools import GENERATIONS, ROOT, TOOLS, Objects, check, configs, pod_spec, rules, run, sidecar, template, validate
+
+FOLDER = ROOT / "config/kubernetes"
+BUILT = ["example", "etcd", "monitored", "cron", "statefulset", "migration"]
+WORKLOADS = {"Deployment", "StatefulSet"}
+
+
+def build(name, generation="newest"):
+    return Objects(yaml.safe_load_all(run(TOOLS / generation / "kubectl", "kustomize", FOLDER / name)))
+
+
+def workload(objects):
+    (found,) = [each for each in objects if each["kind"] in WORKLOADS]
+    return found
+
+
+class Manifests(unittest.TestCase):
+    def test_there_is_a_test_for_each_folder(self):
+        folders = {path.parent.name for path in FOLDER.glob("*/kustomization.yaml")}
+        self.assertEqual(folders, {*BUILT, "sidecar"})
+
+    def test_every_kustomize_builds_the_same_and_it_fits_the_schemas(self):
+        for name in BUILT:
+            with self.subTest(name):
+                built = {generation: build(name, generation) for generation in GENERATIONS}
+                self.assertEqual(built["oldest"], built["newest"])
+                for kubernetes in GENERATIONS.values():
+                    validate(built["newest"], kubernetes)
+
+    def test_tenure_accepts_every_config(self):
+        for name in BUILT:
+            with self.subTest(name):
+                (config,) = configs(build(name))
+                check(config)
+
+    def test_everything_that_is_named_is_there(self):
+        for name in BUILT:
+            with self.subTest(name):
+                objects = build(name)
+                spec = pod_spec(workload(objects))
+                objects.one("ServiceAccount", spec["serviceAccountName"])
+                objects.one("Role", objects.one("RoleBinding")["roleRef"]["name"])
+                self.assertEqual(objects.one("RoleBinding")["subjects"][0]["name"], spec["serviceAccountName"])
+                maps = [each["configMap"]["name"] for each in spec["volumes"] if "configMap" in each]
+                self.assertEqual(maps, [objects.one("ConfigMap")["metadata"]["name"]])
+                volumes = {each["name"] for each in spec["volumes"]}
+                claims = {each["metadata"]["name"] for each in workload(objects)["spec"].get("volumeClaimTemplates", [])}
+                for container in spec["initContainers"] + spec["containers"]:
+                    self.assertLessEqual({each["name"] for each in container.get("volumeMounts", [])}, volumes | claims)
+                labels = workload(objects)["spec"]["template"]["metadata"]["labels"]
+                for service in objects.of("Service"):
+                    selector = {key: value for key, value in service["spec"]["selector"].items() if key in labels}
+                    self.assertLessEqual(selector.items(), labels.items())
+
+    def test_the_role_allows_what_the_config_needs(self):
+        for name in BUILT:
+            with self.subTest(name):
+                objects = build(name)
+                (text,) = configs(objects)
+                config = yaml.safe_load(text)
+                kubernetes = config.get("kubernetes", {})
+                needs = set()
+                if "kubernetes" in config["store"]:
+                    needs |= {(verb, "leases", (config["election"],)) for verb in ["get", "watch", "update"]}
+                    needs.add(("create", "leases", ()))
+                if "pod_label" in kubernetes:
+                    needs.add(("patch", "pods", ()))
+                if kubernetes.get("events"):
+                    needs.add(("create", "events", ()))
+                    if "kubernetes" not in config["store"]:
+                        needs.add(("get", "pods", ()))
+                self.assertEqual(rules(objects), needs)
+
+    def test_the_example_is_the_one_of_the_chart(self):
+        plain, chart = build("example"), template("--set=config.election=example")
+        ours, theirs = pod_spec(workload(plain)), pod_spec(workload(chart))
+        theirs_sidecar = sidecar(workload(chart))
+        theirs_sidecar["env"] = [each for each in theirs_sidecar["env"] if each["name"] != "CONFIG_SHA256"]
+        self.assertEqual(sidecar(workload(plain)), theirs_sidecar)
+        application, theirs_application = ours["containers"][0], theirs["containers"][0]
+        self.assertEqual(application["args"][0].strip(), theirs_application["args"][0].strip())
+        del application["args"], theirs_application["args"]
+        self.assertEqual(application, theirs_application)
+        self.assertEqual(ours["terminationGracePeriodSeconds"], theirs["terminationGracePeriodSeconds"])
+        self.assertEqual(rules(plain), rules(chart))
+        self.assertEqual([yaml.safe_load(each) for each in configs(plain)], [yaml.safe_load(each) for each in configs(chart)])
+        self.assertEqual(plain.one("Service")["spec"]["ports"], chart.one("Service")["spec"]["ports"])
+
+    def test_a_migration_never_runs_the_old_beside_the_new(self):
+        before = yaml.safe_load((FOLDER / "migration/before.yaml").read_text())
+        after = workload(build("migration"))
+        validate([before], "1.29")
+        self.assertEqual(before["metadata"]["name"], after["metadata"]["name"])
+        self.assertEqual(before["spec"]["selector"], after["spec"]["selector"])
+        self.assertEqual(after["spec"]["strategy"], {"type": "Recreate"})
