@@ -237,6 +237,7 @@ impl Surroundings for Sidecar {
 
     fn report(&mut self, transition: &Transition) {
         self.recorder.transition(transition);
+        self.status.record(*transition, clock::date());
         let snapshot = self.status.snapshot();
         tracing::info!(
             election = self.status.name(),

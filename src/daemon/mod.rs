@@ -199,6 +199,7 @@ impl Elections {
         }
         let board = Board {
             candidate: config.candidate.clone(),
+            timing: config.timing,
             store: store.kind(),
             connected,
             credentials: store.credentials(),

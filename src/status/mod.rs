@@ -7,6 +7,7 @@
 mod answer;
 mod credentials;
 mod fence;
+mod history;
 mod promise;
 mod sync {
     //! The atomics of [`super::promise`], by a name that a model checker can replace.
@@ -16,10 +17,12 @@ mod sync {
 pub use answer::{Answer, Guard, Leader, leader, rfc3339, state, valid_claim, validity};
 pub use credentials::{Credentials, CredentialsSeen};
 pub use fence::{Fence, fence};
+pub use history::Past;
 pub use promise::Promises;
 
-use crate::election::{Candidate, Role, RoleName, Time, Token, View};
+use crate::election::{Candidate, Role, RoleName, Time, Timing, Token, Transition, View};
 use arc_swap::ArcSwap;
+use history::History;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
@@ -56,6 +59,7 @@ pub struct ElectionStatus {
     candidate: Candidate,
     key_prefix: Option<String>,
     snapshot: ArcSwap<Snapshot>,
+    history: History,
     promises: Promises,
     changes: broadcast::Sender<(Change, Arc<Snapshot>)>,
 }
@@ -82,6 +86,7 @@ impl ElectionStatus {
             candidate: candidate.clone(),
             key_prefix: None,
             snapshot: ArcSwap::from_pointee(snapshot),
+            history: History::default(),
             promises: Promises::none(),
             changes: broadcast::Sender::new(UNREAD_CHANGES),
         }
@@ -120,6 +125,16 @@ impl ElectionStatus {
     /// An answer that promises nothing: `valid_for_ms` is null.
     pub fn answer(&self, now: Time) -> Answer {
         self.answer_of(&self.snapshot(), now)
+    }
+
+    /// An answer for people: it promises nothing either, and says what is left of the lease.
+    pub fn glance(&self, now: Time) -> Answer {
+        let snapshot = self.snapshot();
+        let claim = valid_claim(&snapshot, now);
+        Answer {
+            lease_valid_ms: claim.map(|claim| claim.valid_until.since(now).as_millis() as u64),
+            ..self.answer_of(&snapshot, now)
+        }
     }
 
     /// An answer of something published earlier, that promises nothing.
@@ -183,6 +198,16 @@ impl ElectionStatus {
         // Fails where nobody listens.
         let _ = self.changes.send((change, snapshot));
     }
+
+    /// Keeps a change of role in memory, for a while. To be called by whoever publishes.
+    pub fn record(&self, transition: Transition, date: SystemTime) {
+        self.history.record(transition, date);
+    }
+
+    /// The last changes of role, the newest first.
+    pub fn history(&self) -> Vec<Past> {
+        self.history.read()
+    }
 }
 
 /// What a sidecar shows to whoever asks.
@@ -190,6 +215,8 @@ impl ElectionStatus {
 pub struct Board {
     /// This candidate.
     pub candidate: Candidate,
+    /// The time budget of every lease.
+    pub timing: Timing,
     /// Which kind of store: `etcd` or `file`.
     pub store: &'static str,
     /// Whether the store answered the last request.
