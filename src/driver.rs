@@ -171,6 +171,7 @@ impl Driver {
                 },
                 Application::Gone => Event::ApplicationGone,
             }),
+            Command::Deregistered(token) => self.take_in(Event::Deregistered(token)),
             Command::Ping(reply) => {
                 let _ = reply.send(());
             }

@@ -43,6 +43,7 @@ pub(super) fn config(settings: &Settings<'_>, env: Env<'_>) -> Result<Config, Co
                 Some(_) => Application::Told(hooks.timeout),
                 None => Application::Unattended,
             },
+            deregistration: Duration::ZERO,
             takeover_delay: takeover_delay(settings)?,
             keep_when_alone: application::keep_when_alone(settings)?,
         },

@@ -289,6 +289,8 @@ pub enum Command {
     Healthy(bool),
     /// What became of the application.
     Application(Application),
+    /// Those who direct traffic know that this leadership is over.
+    Deregistered(Token),
     /// Say that the loop turns over.
     Ping(oneshot::Sender<()>),
     /// Release everything, and end.
