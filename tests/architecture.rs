@@ -94,7 +94,7 @@ fn the_core_is_pure() {
 }
 
 /// Each module, and those that it may use. The arrows never turn back.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("election", &[]),
     ("clock", &["election"]),
     ("application", &["clock", "election"]),
@@ -129,6 +129,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
         &["call", "config", "driver", "status", "clock", "election"],
     ),
     ("health", &["call", "config", "status"]),
+    ("pod", &["config", "status", "clock", "election"]),
     ("logging", &["config"]),
     ("shutdown", &[]),
     ("kubernetes", &[]),
@@ -146,6 +147,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "http",
             "kubernetes",
             "metrics",
+            "pod",
             "status",
             "status_file",
             "driver",

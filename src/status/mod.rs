@@ -24,7 +24,7 @@ use crate::election::{Candidate, Role, RoleName, Time, Timing, Token, Transition
 use arc_swap::ArcSwap;
 use history::History;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -58,6 +58,8 @@ pub struct ElectionStatus {
     name: String,
     candidate: Candidate,
     key_prefix: Option<String>,
+    /// Whether the pod's label says what is the case, where it has one.
+    label_synced: Option<AtomicBool>,
     snapshot: ArcSwap<Snapshot>,
     history: History,
     promises: Promises,
@@ -85,6 +87,7 @@ impl ElectionStatus {
             name: name.to_owned(),
             candidate: candidate.clone(),
             key_prefix: None,
+            label_synced: None,
             snapshot: ArcSwap::from_pointee(snapshot),
             history: History::default(),
             promises: Promises::none(),
@@ -95,6 +98,27 @@ impl ElectionStatus {
     /// The same, in etcd: a candidate's key is this prefix and its lease.
     pub fn with_key_prefix(self, key_prefix: Option<String>) -> Self {
         ElectionStatus { key_prefix, ..self }
+    }
+
+    /// The same, with a label on the pod, of which nothing is known yet.
+    pub fn with_label(self) -> Self {
+        ElectionStatus {
+            label_synced: Some(AtomicBool::new(false)),
+            ..self
+        }
+    }
+
+    /// Whether the pod's label is known to say what is the case; none where it has none.
+    pub fn label_synced(&self) -> Option<bool> {
+        let synced = self.label_synced.as_ref()?;
+        Some(synced.load(Ordering::Relaxed))
+    }
+
+    /// To be called by whoever writes the label.
+    pub fn set_label_synced(&self, synced: bool) {
+        if let Some(current) = &self.label_synced {
+            current.store(synced, Ordering::Relaxed);
+        }
     }
 
     /// The election's name.
