@@ -1,9 +1,9 @@
 //! What the pod shows of the elections.
 
 use super::RunError;
-use crate::config::{Config, PodConfig};
+use crate::config::{Config, PodConfig, StoreConfig};
 use crate::kubernetes::Cluster;
-use crate::pod::{Events, Label, Subject};
+use crate::pod::{About, Events, Label, Subject};
 use crate::status::Board;
 use kube::{Api, Client};
 use std::sync::Arc;
@@ -30,12 +30,28 @@ impl ForPod {
             let env = |name: &str| std::env::var(name).ok();
             let cluster = Cluster::find(&env).map_err(RunError::Kubernetes)?;
             let client = cluster.client().map_err(RunError::Kubernetes)?;
-            let namespace = pod.namespace.as_deref();
-            let namespace = namespace.unwrap_or_else(|| cluster.namespace());
+            let namespace_of = |set: &Option<String>| {
+                let set = set.as_deref();
+                set.unwrap_or_else(|| cluster.namespace()).to_owned()
+            };
+            let namespace = namespace_of(&pod.namespace);
             all.grace = pod.timeout;
-            all.label(pod, &client, namespace, board);
+            all.label(pod, &client, &namespace, board);
             if pod.events {
-                all.tell(pod, &client, namespace, board);
+                let (subject, namespace) = match &config.store {
+                    StoreConfig::Kubernetes(store) => {
+                        (Subject::Lease, namespace_of(&store.namespace))
+                    }
+                    _ if config.elections.len() > 1 => (Subject::PodOfSeveral, namespace),
+                    _ => (Subject::Pod, namespace),
+                };
+                let about = About {
+                    client,
+                    namespace,
+                    subject,
+                    pod: pod.name.clone(),
+                };
+                all.tell(&about, pod.timeout, board);
             }
         }
         Ok(all)
@@ -53,22 +69,11 @@ impl ForPod {
         }
     }
 
-    fn tell(&mut self, config: &PodConfig, client: &Client, namespace: &str, board: &Board) {
-        let subject = Subject {
-            pods: Api::namespaced(client.clone(), namespace),
-            pod: config.name.clone(),
-            namespace: namespace.to_owned(),
-        };
+    fn tell(&mut self, about: &About, timeout: Duration, board: &Board) {
         let turn = Arc::new(Semaphore::new(1));
         for election in &board.elections {
-            let events = Events::new(
-                election.clone(),
-                Api::namespaced(client.clone(), namespace),
-                subject.clone(),
-                board.elections.len() > 1,
-                config.timeout,
-                Arc::clone(&turn),
-            );
+            let (about, turn) = (about.clone(), Arc::clone(&turn));
+            let events = Events::new(election.clone(), about, timeout, turn);
             self.tasks.spawn(events.run());
         }
     }

@@ -4,9 +4,10 @@ use super::{Answer, Unanswered, within};
 use crate::clock;
 use crate::election::{Role, Token};
 use crate::status::{ElectionHandle, rfc3339};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::Api;
 use kube::api::PostParams;
+use kube::{Api, Client};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,10 +17,7 @@ use tokio::sync::broadcast::error::RecvError;
 /// Tells of one election's leaderships of this candidate.
 pub struct Events {
     election: ElectionHandle,
-    events: Api<Event>,
-    subject: Subject,
-    /// Goes after the message, where the subject doesn't say which election is meant.
-    of_what: String,
+    about: About,
     /// For each request.
     timeout: Duration,
     /// However many elections there are, one request at a time.
@@ -27,37 +25,41 @@ pub struct Events {
     has_complained: bool,
 }
 
-/// The object that the events are about.
+/// What the events are about, and where they are created.
 #[derive(Clone)]
-pub struct Subject {
-    /// The pod of this candidate,
-    pub pods: Api<Pod>,
-    /// by its name,
-    pub pod: String,
-    /// in this namespace.
+pub struct About {
+    /// Of the cluster.
+    pub client: Client,
+    /// Of the subject, and so of its events.
     pub namespace: String,
+    /// The object itself.
+    pub subject: Subject,
+    /// This candidate's pod, which tells of it.
+    pub pod: String,
+}
+
+/// An object that events are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The Lease that is named after the election.
+    Lease,
+    /// The pod.
+    Pod,
+    /// The pod, which is in other elections too.
+    PodOfSeveral,
 }
 
 impl Events {
-    /// Of `election`, and about the subject; `is_one_of_several` where that has other elections too.
+    /// Of `election`.
     pub fn new(
         election: ElectionHandle,
-        events: Api<Event>,
-        subject: Subject,
-        is_one_of_several: bool,
+        about: About,
         timeout: Duration,
         turn: Arc<Semaphore>,
     ) -> Self {
-        let of_what = if is_one_of_several {
-            format!(" of {}", election.status.name())
-        } else {
-            String::new()
-        };
         Events {
             election,
-            events,
-            subject,
-            of_what,
+            about,
             timeout,
             turn,
             has_complained: false,
@@ -107,21 +109,36 @@ impl Events {
     }
 
     async fn create(&self, what: &str, date: SystemTime) -> Answer<()> {
-        let Subject {
-            pods,
-            pod,
+        let About {
+            client,
             namespace,
-        } = &self.subject;
-        let found = within(self.timeout, "get", "pods", pods.get_metadata(pod)).await?;
-        let id = &self.election.status.candidate().id;
-        let message = format!("{id} {what}{}", self.of_what);
+            subject,
+            pod,
+        } = &self.about;
+        let status = &self.election.status;
+        let (api_version, kind, name, of_what) = match subject {
+            Subject::Lease => ("coordination.k8s.io/v1", "Lease", status.name(), None),
+            Subject::Pod => ("v1", "Pod", pod.as_str(), None),
+            Subject::PodOfSeveral => ("v1", "Pod", pod.as_str(), Some(status.name())),
+        };
+        let object = if *subject == Subject::Lease {
+            let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+            let found = leases.get_metadata(name);
+            within(self.timeout, "get", "leases", found).await?.metadata
+        } else {
+            let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+            let found = pods.get_metadata(name);
+            within(self.timeout, "get", "pods", found).await?.metadata
+        };
+        let of_what = of_what.map_or_else(String::new, |election| format!(" of {election}"));
+        let message = format!("{} {what}{of_what}", status.candidate().id);
         let since_1970 = date.duration_since(SystemTime::UNIX_EPOCH);
         let nanos = since_1970.unwrap_or_default().as_nanos();
         let event = json!({
-            "metadata": { "name": format!("{pod}.{nanos:x}"), "namespace": namespace },
+            "metadata": { "name": format!("{name}.{nanos:x}"), "namespace": namespace },
             "involvedObject": {
-                "apiVersion": "v1", "kind": "Pod", "name": pod, "namespace": namespace,
-                "uid": found.metadata.uid, "resourceVersion": found.metadata.resource_version,
+                "apiVersion": api_version, "kind": kind, "name": name, "namespace": namespace,
+                "uid": object.uid, "resourceVersion": object.resource_version,
             },
             "type": "Normal",
             "reason": "LeaderElection",
@@ -135,8 +152,9 @@ impl Events {
         });
         let event: Event = serde_json::from_value(event)
             .map_err(|error| Unanswered::Refused(error.to_string()))?;
+        let events = Api::namespaced(client.clone(), namespace);
         let parameters = PostParams::default();
-        let request = self.events.create(&parameters, &event);
+        let request = events.create(&parameters, &event);
         within(self.timeout, "create", "events", request).await?;
         Ok(())
     }

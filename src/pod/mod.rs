@@ -6,7 +6,7 @@
 mod events;
 mod label;
 
-pub use events::{Events, Subject};
+pub use events::{About, Events, Subject};
 pub use label::Label;
 
 use kube::Error;

@@ -48,8 +48,12 @@ impl Stage {
 
     /// A candidate in this pod.
     fn candidate(&self, pod: &str, kubernetes: &str) -> Spec {
-        Spec::on_files(pod, &self.directory.path().join("store"))
-            .with(kubernetes)
+        let spec = Spec::on_files(pod, &self.directory.path().join("store"));
+        self.placed(spec, pod, kubernetes)
+    }
+
+    fn placed(&self, spec: Spec, pod: &str, kubernetes: &str) -> Spec {
+        spec.with(kubernetes)
             .environment("KUBECONFIG", &self.kubeconfig())
             .environment("POD_NAME", Path::new(pod))
     }
@@ -251,6 +255,52 @@ fn events_tell_who_became_leader_and_who_stopped_leading() {
         "{}",
         a.log()
     );
+}
+
+#[test]
+fn events_are_about_the_lease_where_that_is_what_the_election_is_about() {
+    let stage = Stage::new();
+    let events = "kubernetes: { events: true, pod_label: { key: tenure.dev/role } }";
+    let mut a = stage
+        .placed(
+            Spec::on_kubernetes("a", &stage.kubeconfig()),
+            "pod-a",
+            events,
+        )
+        .start();
+    a.wait_leading(ROLE_BOUND);
+    stage.wait_label("pod-a", "leader", WRITE_BOUND);
+    a.end_well();
+    assert_eq!(stage.label("pod-a"), Value::Null);
+    let events = stage.server.list(EVENTS);
+    let messages: Vec<&Value> = events.iter().map(|event| &event["message"]).collect();
+    assert_eq!(messages, ["a became leader", "a stopped leading"]);
+    let lease = "/apis/coordination.k8s.io/v1/namespaces/payments/leases/payments";
+    let lease = stage.server.get(lease).unwrap();
+    for event in &events {
+        assert_eq!(event["involvedObject"]["kind"], "Lease");
+        assert_eq!(event["involvedObject"]["name"], "payments");
+        assert_eq!(event["involvedObject"]["uid"], lease["metadata"]["uid"]);
+    }
+}
+
+#[test]
+fn the_pod_of_several_elections_has_a_label_for_each_and_events_that_name_them() {
+    let stage = Stage::new();
+    let kubernetes = "kubernetes: { events: true, pod_label: { key: \"tenure.dev/{election}\" } }";
+    let a = stage.candidate("pod-a", kubernetes);
+    let mut a = a.elections(&["payments", "reports"]).start();
+    eventually("both labels", ROLE_BOUND, || {
+        let pod = stage.server.get(&format!("{PODS}/pod-a")).unwrap();
+        let labels = &pod["metadata"]["labels"];
+        let both = ["payments", "reports"].map(|name| &labels[format!("tenure.dev/{name}")]);
+        (both == ["leader", "leader"]).then_some(())
+    });
+    a.end_well();
+    let events = stage.server.list(EVENTS);
+    let said = |message: &str| events.iter().any(|event| event["message"] == message);
+    assert!(said("pod-a became leader of payments"), "{events:?}");
+    assert!(said("pod-a became leader of reports"), "{events:?}");
 }
 
 #[test]
