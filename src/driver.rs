@@ -171,6 +171,7 @@ impl Driver {
                 },
                 Application::Gone => Event::ApplicationGone,
             }),
+            Command::Deregistered(token) => self.take_in(Event::Deregistered(token)),
             Command::Ping(reply) => {
                 let _ = reply.send(());
             }
@@ -237,6 +238,7 @@ impl Surroundings for Sidecar {
 
     fn report(&mut self, transition: &Transition) {
         self.recorder.transition(transition);
+        self.status.record(*transition, clock::date());
         let snapshot = self.status.snapshot();
         tracing::info!(
             election = self.status.name(),

@@ -20,6 +20,7 @@ pub mod http;
 pub mod kubernetes;
 pub mod logging;
 pub mod metrics;
+pub mod pod;
 pub mod secret;
 pub mod shutdown;
 pub mod status;

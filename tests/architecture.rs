@@ -94,7 +94,7 @@ fn the_core_is_pure() {
 }
 
 /// Each module, and those that it may use. The arrows never turn back.
-const ARROWS: [(&str, &[&str]); 21] = [
+const ARROWS: [(&str, &[&str]); 22] = [
     ("election", &[]),
     ("clock", &["election"]),
     ("application", &["clock", "election"]),
@@ -138,6 +138,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
         &["call", "config", "driver", "status", "clock", "election"],
     ),
     ("health", &["call", "config", "status"]),
+    ("pod", &["config", "status", "clock", "election"]),
     ("logging", &["config"]),
     ("shutdown", &[]),
     ("kubernetes", &[]),
@@ -156,6 +157,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "http",
             "kubernetes",
             "metrics",
+            "pod",
             "status",
             "status_file",
             "driver",

@@ -4,6 +4,8 @@
 mod application;
 #[path = "config/mistakes.rs"]
 mod mistakes;
+#[path = "config/pod.rs"]
+mod pod;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +21,7 @@ use tracing::Level;
 const MINIMAL: &str = "election: payments\nstore: { file: { directory: /d } }\n";
 
 /// Every key of the contract that holds a value.
-const KEYS: [&str; 44] = [
+const KEYS: [&str; 50] = [
     "election",
     "elections",
     "candidate.id",
@@ -62,6 +64,12 @@ const KEYS: [&str; 44] = [
     "application.success_threshold",
     "application.startup_grace",
     "application.when_all_unhealthy",
+    "kubernetes.pod",
+    "kubernetes.namespace",
+    "kubernetes.pod_label.key",
+    "kubernetes.pod_label.leader",
+    "kubernetes.pod_label.follower",
+    "kubernetes.events",
     "readiness",
     "status_file",
 ];
@@ -70,7 +78,7 @@ const KEYS: [&str; 44] = [
 const LOG_KEYS: [&str; 2] = ["log.format", "log.level"];
 
 /// Those that have no default, or none where another is left out that has none.
-const WITHOUT_DEFAULT: [&str; 30] = [
+const WITHOUT_DEFAULT: [&str; 36] = [
     "elections",
     "candidate.id",
     "candidate.advertise",
@@ -100,6 +108,12 @@ const WITHOUT_DEFAULT: [&str; 30] = [
     "http.tls.key_file",
     "http.probes_tls.cert_file",
     "http.probes_tls.key_file",
+    "kubernetes.pod",
+    "kubernetes.namespace",
+    "kubernetes.pod_label.key",
+    "kubernetes.pod_label.leader",
+    "kubernetes.pod_label.follower",
+    "kubernetes.events",
     "status_file",
 ];
 
@@ -167,6 +181,7 @@ fn an_election_and_a_store_are_enough() {
             on_exit: OnExit::Leave,
             stop_timeout: millis(2834),
         },
+        pod: None,
         readiness: Readiness::Participating,
         status_file: None,
         log: LogConfig {

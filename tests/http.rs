@@ -11,6 +11,8 @@ mod events;
 mod harness;
 #[path = "http/limits.rs"]
 mod limits;
+#[path = "http/page.rs"]
+mod page;
 #[path = "http/resign.rs"]
 mod resign;
 #[path = "http/verbs.rs"]

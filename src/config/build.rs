@@ -4,7 +4,7 @@ use super::env::Env;
 use super::error::ConfigError;
 use super::settings::Settings;
 use super::{Config, FileConfig, LogConfig, LogFormat, Readiness, StoreConfig};
-use super::{DEFAULT_TTL, application, duration, etcd, http, kubernetes, status_file};
+use super::{DEFAULT_TTL, application, duration, etcd, http, kubernetes, pod, status_file};
 use crate::election::{Application, BudgetError, Candidate, Policy, ShutdownWait, Timing};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -30,6 +30,7 @@ pub(super) fn config(settings: &Settings<'_>, env: Env<'_>) -> Result<Config, Co
     let timing = timing(settings)?;
     let hooks = application::hooks(settings, &timing)?;
     let elections = elections(settings)?;
+    let pod = pod::config(settings, &elections, &timing, env)?;
     Ok(Config {
         status_file: status_file::config(settings, &elections)?,
         candidate: candidate(settings, env)?,
@@ -43,12 +44,17 @@ pub(super) fn config(settings: &Settings<'_>, env: Env<'_>) -> Result<Config, Co
                 Some(_) => Application::Told(hooks.timeout),
                 None => Application::Unattended,
             },
+            deregistration: pod
+                .as_ref()
+                .filter(|pod| pod.label.is_some())
+                .map_or(Duration::ZERO, |pod| pod.timeout),
             takeover_delay: takeover_delay(settings)?,
             keep_when_alone: application::keep_when_alone(settings)?,
         },
         hooks,
         health: application::health(settings)?,
         exec: application::exec(settings, &timing)?,
+        pod,
         readiness: choice(
             settings,
             "readiness",

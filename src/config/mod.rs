@@ -1,7 +1,7 @@
 //! The config: parsed once into types that are valid.
 //!
 //! Text becomes settings (`yaml`, led by `schema`), `--set` and the environment have their say (`settings`,
-//! `env`), and the settings become the types below (`build`, `etcd`, `kubernetes`, `http`), with every default put in.
+//! `env`), and the settings become the types below (`build`, `etcd`, `kubernetes`, `http`, `pod`), with every default put in.
 
 mod application;
 mod build;
@@ -12,6 +12,7 @@ mod etcd;
 mod http;
 mod kubernetes;
 mod load;
+mod pod;
 mod report;
 mod schema;
 mod settings;
@@ -19,6 +20,7 @@ mod status_file;
 mod yaml;
 
 pub use error::ConfigError;
+pub use pod::{PodConfig, PodLabel};
 pub use report::report;
 pub use status_file::StatusFile;
 
@@ -49,6 +51,8 @@ pub struct Config {
     pub health: Option<HealthConfig>,
     /// How an application is run while this candidate leads.
     pub exec: ExecConfig,
+    /// What its pod shows of the elections, if it shows anything.
+    pub pod: Option<PodConfig>,
     /// What "ready" means.
     pub readiness: Readiness,
     /// Where each election's state is written to, if it is.

@@ -4,7 +4,7 @@ use super::duration::format as short;
 use super::env::escape;
 use super::{
     ApiAddress, CallConfig, Config, EtcdConfig, HealthConfig, HooksConfig, HttpConfig, LogFormat,
-    OnExit, Owner, Readiness, ServerTls, StoreConfig, TlsConfig,
+    OnExit, Owner, PodConfig, Readiness, ServerTls, StoreConfig, TlsConfig,
 };
 use crate::election::{Application, Policy, ShutdownWait, Timing};
 use serde_yaml::{Mapping, Value};
@@ -90,6 +90,9 @@ fn effective(config: &Config) -> Mapping {
             put_health(section, health, &config.policy);
         });
     }
+    if let Some(pod) = &config.pod {
+        put_section(&mut all, "kubernetes", |section| put_pod(section, pod));
+    }
     put(&mut all, "readiness", readiness(config.readiness));
     if let Some(status_file) = &config.status_file {
         put(&mut all, "status_file", status_file.as_str());
@@ -121,6 +124,23 @@ fn put_http(section: &mut Mapping, http: &HttpConfig) {
     put_server_tls(section, "tls", http.tls.as_ref());
     put(section, "probes", &http.probes.to_string());
     put_server_tls(section, "probes_tls", http.probes_tls.as_ref());
+}
+
+fn put_pod(section: &mut Mapping, pod: &PodConfig) {
+    if let Some(namespace) = &pod.namespace {
+        put(section, "namespace", namespace);
+    }
+    put(section, "pod", &pod.name);
+    if let Some(label) = &pod.label {
+        put_section(section, "pod_label", |section| {
+            put(section, "key", &label.key);
+            put(section, "leader", &label.leader);
+            if let Some(follower) = &label.follower {
+                put(section, "follower", follower);
+            }
+        });
+    }
+    put(section, "events", if pod.events { "true" } else { "false" });
 }
 
 fn put_server_tls(section: &mut Mapping, key: &str, tls: Option<&ServerTls>) {
@@ -281,6 +301,12 @@ fn budget(config: &Config) -> Vec<String> {
                 short(longest)
             ));
         }
+    }
+    if !policy.deregistration.is_zero() {
+        sentences.push(format!(
+            "an orderly hand-over waits {} at most for the pod's label to be taken off",
+            short(policy.deregistration)
+        ));
     }
     if !policy.takeover_delay.is_zero() {
         sentences.push(format!(

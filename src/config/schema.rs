@@ -16,7 +16,7 @@ pub(super) enum Shape {
 use Shape::{Call, List, Section, Text};
 
 /// Every key; a section before what it holds.
-const KEYS: [(&str, Shape); 61] = [
+const KEYS: [(&str, Shape); 69] = [
     ("election", Text),
     ("elections", List("[payments, reports]")),
     ("candidate", Section),
@@ -73,6 +73,14 @@ const KEYS: [(&str, Shape); 61] = [
     ("application.success_threshold", Text),
     ("application.startup_grace", Text),
     ("application.when_all_unhealthy", Text),
+    ("kubernetes", Section),
+    ("kubernetes.namespace", Text),
+    ("kubernetes.pod", Text),
+    ("kubernetes.pod_label", Section),
+    ("kubernetes.pod_label.key", Text),
+    ("kubernetes.pod_label.leader", Text),
+    ("kubernetes.pod_label.follower", Text),
+    ("kubernetes.events", Text),
     ("readiness", Text),
     ("status_file", Text),
     ("log", Section),

@@ -4,6 +4,7 @@
 //! keepalive; HTTP and signals have the other, which is the one that called [`run`].
 
 mod application;
+mod pod;
 
 use crate::clock::{self, Alarms};
 use crate::config::{ApiAddress, Config, HttpConfig, StoreConfig};
@@ -21,6 +22,7 @@ use crate::store::file::FileStore;
 use crate::store::kubernetes::KubernetesStore;
 use crate::store::{Session, random};
 use application::{ForApplication, supervision};
+use pod::ForPod;
 use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
@@ -45,6 +47,9 @@ pub enum RunError {
     /// The store named in the config can't be used.
     #[error("store: {0}")]
     Store(String),
+    /// The cluster that shows who leads can't be found.
+    #[error("kubernetes: {0}")]
+    Kubernetes(String),
     /// A status file can't be written.
     #[error("{0}")]
     StatusFile(io::Error),
@@ -99,6 +104,7 @@ pub fn run(
 
         let mut for_application =
             ForApplication::start(config, &board, command, api.url())?;
+        let for_pod = ForPod::start(config, &board)?;
         let status_files = status_files(config, &board)?;
         let store = elections.store.clone();
         let (stop_http, stopped) = watch::channel(false);
@@ -147,6 +153,7 @@ pub fn run(
             }
         };
         let code = for_application.finish().await;
+        for_pod.finish().await;
         status_files.finish().await;
         let _ = stop_http.send(true);
         listeners.join_all().await;
@@ -191,12 +198,17 @@ impl Elections {
         let connected = Arc::new(AtomicBool::new(false));
         let store = OpenStore::open(config, Arc::clone(&connected))?;
         credentials.extend(store.credentials());
+        let pod = config.pod.as_ref();
+        let has_label = pod.is_some_and(|pod| pod.label.is_some());
         let mut receivers = Vec::new();
         let mut handles = Vec::new();
         for name in &config.elections {
             let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
-            let status = ElectionStatus::new(name, &config.candidate, clock::date())
+            let mut status = ElectionStatus::new(name, &config.candidate, clock::date())
                 .with_key_prefix(store.key_prefix(name));
+            if has_label {
+                status = status.with_label();
+            }
             receivers.push(receiver);
             handles.push(ElectionHandle {
                 status: Arc::new(status),
@@ -205,6 +217,7 @@ impl Elections {
         }
         let board = Board {
             candidate: config.candidate.clone(),
+            timing: config.timing,
             store: store.kind(),
             connected,
             credentials,

@@ -78,6 +78,8 @@ pub enum Event {
     ApplicationEnding(Token),
     /// The application is gone, as far as can be told from outside: it need not be waited for, but promises are kept.
     ApplicationGone,
+    /// Those who direct traffic know that this leadership is over.
+    Deregistered(Token),
     /// Give up everything, for good.
     Shutdown,
 }

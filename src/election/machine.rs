@@ -8,7 +8,7 @@ use super::policy::Holds;
 use super::state::{End, Intent, State, Stopping, Verify};
 use super::{
     Action, Application, Claim, Event, Hold, Holder, Lease, LeaseId, Observation, Policy, Reason,
-    Role, RoleName, ShutdownWait, Standing, Time, Timing, Transition, View,
+    Role, RoleName, ShutdownWait, Standing, Time, Timing, Token, Transition, View,
 };
 use std::time::Duration;
 
@@ -85,9 +85,13 @@ impl Election {
                 held,
                 release_at,
                 stopping,
+                deregistered_by,
                 ..
             } => match stopping {
-                Stopping::Over { .. } => earliest(self.next_of(held), *release_at),
+                Stopping::Over { .. } => {
+                    let release_at = release_at.map(|at| at.max(*deregistered_by));
+                    earliest(self.next_of(held), release_at)
+                }
                 stopping => earliest(held.next_keepalive(), self.end_of_waiting(held, *stopping)),
             },
             State::Releasing {
@@ -106,12 +110,16 @@ impl Election {
                 held,
                 release_at,
                 stopping,
+                deregistered_by,
                 ..
-            } => match stopping {
-                Stopping::Over { .. } => *release_at,
-                Stopping::Awaited { by } => release_at.map(|at| at.max(*by)),
-                Stopping::Failed => Some(held.gone_by()),
-            },
+            } => {
+                let release_at = release_at.map(|at| at.max(*deregistered_by));
+                match stopping {
+                    Stopping::Over { .. } => release_at,
+                    Stopping::Awaited { by } => release_at.map(|at| at.max(*by)),
+                    Stopping::Failed => Some(held.gone_by()),
+                }
+            }
             State::Releasing {
                 end: End::Abrupt | End::InOrder,
                 ..
@@ -248,7 +256,7 @@ impl Election {
             Event::ApplicationGone if self.waits_for_application() => self.application_gone(),
             Event::ApplicationGone => {}
             Event::ApplicationStopped { token, in_order } => {
-                self.application_stopped(token, in_order);
+                self.application_stopped(now, token, in_order);
             }
             Event::ApplicationEnding(token) => self.application_ending(now, token),
             Event::ApplicationNotStopped(token) => self.application_not_stopped(token),
@@ -256,7 +264,8 @@ impl Election {
                 token,
                 leave,
                 in_order,
-            } => self.application_ended(token, leave, in_order),
+            } => self.application_ended(now, token, leave, in_order),
+            Event::Deregistered(token) => self.deregistered(token),
             Event::Shutdown => self.shutdown(now),
         }
     }
@@ -282,8 +291,9 @@ impl Election {
                 held,
                 release_at: Some(at),
                 stopping: Stopping::Over { in_order },
+                deregistered_by,
                 ..
-            } if *at <= now => {
+            } if *at <= now && *deregistered_by <= now => {
                 let (lease, gone_by) = (held.lease.id, held.gone_by());
                 let end = if *in_order { End::InOrder } else { End::Abrupt };
                 self.release(lease, gone_by, end);
@@ -476,6 +486,7 @@ impl Election {
                 release_at: None,
                 promises_end: Time::ORIGIN,
                 stopping: Stopping::Over { in_order: true },
+                deregistered_by: now + self.policy.deregistration,
             };
             self.actions.push(Action::CollectPromises);
             self.stop_application(now, false);
@@ -513,6 +524,18 @@ impl Election {
         }
     }
 
+    fn deregistered(&mut self, token: Token) {
+        if let State::SteppingDown {
+            held,
+            deregistered_by,
+            ..
+        } = &mut self.state
+            && held.lease.token == token
+        {
+            *deregistered_by = Time::ORIGIN;
+        }
+    }
+
     /// What is held can't be relied upon any more.
     fn lose(&mut self, now: Time, reason: Reason) {
         let is_gone = matches!(reason, Reason::LeaseGone | Reason::KeyGone);
@@ -529,6 +552,7 @@ impl Election {
                     release_at: Some(Time::ORIGIN),
                     promises_end: Time::ORIGIN,
                     stopping: Stopping::Over { in_order: true },
+                    deregistered_by: Time::ORIGIN,
                 };
                 self.stop_application(now, is_gone);
             }

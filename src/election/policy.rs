@@ -9,6 +9,9 @@ pub struct Policy {
     pub shutdown_wait: ShutdownWait,
     /// Whether the application is seen to stop before a release.
     pub application: Application,
+    /// How long an orderly release waits at most for those who direct traffic to be told. The election goes on without
+    /// that after.
+    pub deregistration: Duration,
     /// How long to wait before claiming what the former leader did not hand over in order. Whoever can't know how
     /// the former leader ended takes it that it did not.
     pub takeover_delay: Duration,
@@ -22,6 +25,7 @@ impl Default for Policy {
         Policy {
             shutdown_wait: ShutdownWait::Promise,
             application: Application::Unattended,
+            deregistration: Duration::ZERO,
             takeover_delay: Duration::ZERO,
             keep_when_alone: true,
         }

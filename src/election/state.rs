@@ -49,6 +49,8 @@ pub(super) enum State {
         /// When the last promise is over; the origin until they are collected.
         promises_end: Time,
         stopping: Stopping,
+        /// Until then it is waited for those who direct traffic to be told.
+        deregistered_by: Time,
     },
     Releasing {
         lease: LeaseId,

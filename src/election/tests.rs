@@ -767,3 +767,56 @@ fn a_leader_that_sees_its_place_again_leads_on() {
     }
     assert!(c.leads(11_999));
 }
+
+fn registered() -> Candidate {
+    Candidate::leading_by(Policy {
+        deregistration: ms(2_000),
+        ..Policy::default()
+    })
+}
+
+#[test]
+fn nothing_is_released_before_traffic_is_directed_elsewhere() {
+    let mut c = registered();
+    c.on(100, Event::Shutdown).wants(&[Action::CollectPromises]);
+    c.on(100, Event::Promised(Time::ORIGIN)).wants(&[]);
+    assert_eq!(c.role(), RoleName::SteppingDown);
+    assert_eq!(c.election.release_at(at(100)), Some(at(2_100)));
+    c.on(200, Event::Deregistered(6)).wants(&[]);
+    c.on(300, Event::Deregistered(7))
+        .wants(&[Action::Release(own())]);
+}
+
+#[test]
+fn traffic_that_can_not_be_directed_elsewhere_in_time_holds_no_release() {
+    let mut c = registered();
+    c.on(100, Event::Shutdown);
+    c.on(100, Event::Promised(Time::ORIGIN));
+    c.on(101, kept_alive(101)).wants(&[Action::CollectPromises]);
+    c.on(2_099, Event::Tick);
+    assert!(!c.actions.contains(&Action::Release(own())));
+    c.actions.clear();
+    assert_eq!(c.election.next_timeout(), Some(at(2_100)));
+    c.on(2_100, Event::Tick).wants(&[Action::Release(own())]);
+}
+
+#[test]
+fn promises_are_kept_though_traffic_is_directed_elsewhere() {
+    let mut c = registered();
+    c.on(100, Event::Shutdown);
+    c.on(100, Event::Promised(at(3_000)));
+    c.on(200, Event::Deregistered(7));
+    c.on(3_499, kept_alive(3_000)).actions.clear();
+    c.on(3_500, Event::Tick).wants(&[Action::Release(own())]);
+}
+
+#[test]
+fn what_is_lost_is_released_at_once_wherever_traffic_is_directed() {
+    let mut c = registered();
+    c.on(100, Event::LeaseGone(own()))
+        .wants(&[Action::Release(own())]);
+    let mut c = registered();
+    c.on(100, Event::Shutdown).actions.clear();
+    c.on(200, Event::LeaseGone(own()))
+        .wants(&[Action::Release(own())]);
+}

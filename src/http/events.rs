@@ -1,7 +1,7 @@
 //! The event stream of one election, or of all of them.
 //!
 //! An event is made at the moment when the connection has room for it, and so a leader's is a promise of
-//! that moment. A reader that is slow gets fewer events, and costs no memory: at most a few changes wait,
+//! that moment, unless none was asked for. A reader that is slow gets fewer events, and costs no memory: at most a few changes wait,
 //! past them it is told the newest state.
 //!
 //! Whoever was told that this candidate leads is told of the end of that by an event of its own, whatever else was
@@ -11,6 +11,7 @@ use super::Limits;
 use super::body::{Body, Chunks};
 use super::server::stopped;
 use super::slots::Busy;
+use super::validity::Validity;
 use crate::clock;
 use crate::election::{Role, Token};
 use crate::status::{Answer, Change, ElectionHandle, ElectionStatus, Snapshot};
@@ -32,13 +33,14 @@ pub(super) struct Hold {
 /// All events of these elections from now until each of them or the server stops.
 pub(super) fn body<'a>(
     elections: impl IntoIterator<Item = &'a ElectionHandle>,
+    validity: Validity,
     limits: &Limits,
     stop: watch::Receiver<bool>,
     hold: Hold,
 ) -> Body {
     hold.busy.streams();
     let elections = elections.into_iter().map(|handle| {
-        let election = Events::of(Arc::clone(&handle.status));
+        let election = Events::of(Arc::clone(&handle.status), validity);
         let events: Chunks = Box::pin(unfold(election, Events::next));
         events
     });
@@ -77,6 +79,7 @@ impl Merged {
 /// Those of one election.
 struct Events {
     status: Arc<ElectionStatus>,
+    validity: Validity,
     changes: Receiver<(Change, Arc<Snapshot>)>,
     /// The number of transitions in the last event: it never goes back.
     told: Option<u64>,
@@ -87,10 +90,11 @@ struct Events {
 }
 
 impl Events {
-    fn of(status: Arc<ElectionStatus>) -> Self {
+    fn of(status: Arc<ElectionStatus>, validity: Validity) -> Self {
         Events {
             changes: status.subscribe(),
             status,
+            validity,
             told: None,
             led_under: None,
             ended: false,
@@ -119,7 +123,7 @@ impl Events {
 
     /// The state now, whatever came before.
     fn current(&mut self) -> Bytes {
-        let answer = self.status.promise(clock::now());
+        let answer = self.validity.answer(&self.status, clock::now());
         self.event("state", &answer)
     }
 
@@ -131,7 +135,7 @@ impl Events {
         let now = clock::now();
         let answer = match snapshot.view.role {
             Role::Leader(_) => {
-                let answer = self.status.promise(now);
+                let answer = self.validity.answer(&self.status, now);
                 if !answer.is_leader {
                     // The next change says so.
                     return None;

@@ -2,7 +2,7 @@
 //!
 //! An answer is a pure function of a published snapshot and the time; no handler holds a lock, and none can
 //! make the election wait: the drivers live on another thread, and what is sent to them is few and bounded.
-//! Only a GET on `api` gives promises.
+//! Only a GET on `api` gives promises, and not where it says `promise=false`.
 //!
 //! What a stranger can do to a listener is bounded as well: by [`Limits`], and by what happens when all
 //! connections are taken. Then a new one takes the place of the one that has been idle for longest, or,
@@ -20,12 +20,15 @@ mod io;
 mod listener;
 mod liveness;
 mod page;
+mod plain;
 mod query;
 mod respond;
 mod route;
 mod server;
 mod slots;
 mod socket;
+mod status;
+mod validity;
 
 pub use credentials::{Credentials, keep_fresh};
 pub use listener::{Listener, bind};

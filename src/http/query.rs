@@ -13,6 +13,7 @@ pub(super) struct Query<'a> {
     election: Option<Cow<'a, str>>,
     cooldown: Option<Cow<'a, str>>,
     stopped: Option<Cow<'a, str>>,
+    promise: Option<Cow<'a, str>>,
     token: Option<Cow<'a, str>>,
 }
 
@@ -31,6 +32,7 @@ impl<'a> Query<'a> {
                 "election" => &mut query.election,
                 "cooldown" => &mut query.cooldown,
                 "stopped" => &mut query.stopped,
+                "promise" => &mut query.promise,
                 "token" => &mut query.token,
                 _ => continue,
             };
@@ -73,11 +75,6 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// Whether an election is named.
-    pub(super) fn names_election(&self) -> bool {
-        self.election.is_some()
-    }
-
     /// How long to stay out.
     pub(super) fn cooldown(&self) -> Result<Duration, Refusal> {
         let Some(text) = &self.cooldown else {
@@ -96,14 +93,12 @@ impl<'a> Query<'a> {
 
     /// Whether the application has stopped.
     pub(super) fn stopped(&self) -> Result<bool, Refusal> {
-        match self.stopped.as_deref() {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(other) => Err(Refusal::bad_request(format!(
-                "stopped {:?} is neither true nor false",
-                shortened(other)
-            ))),
-        }
+        flag("stopped", self.stopped.as_deref().unwrap_or("false"))
+    }
+
+    /// Whether the answer may be a promise.
+    pub(super) fn promise(&self) -> Result<bool, Refusal> {
+        flag("promise", self.promise.as_deref().unwrap_or("true"))
     }
 
     /// The fencing token that is asked about.
@@ -120,6 +115,13 @@ impl<'a> Query<'a> {
             Refusal::bad_request(format!("{error}; write a whole number"))
         })
     }
+}
+
+fn flag(name: &str, value: &str) -> Result<bool, Refusal> {
+    value.parse().map_err(|_| {
+        let value = shortened(value);
+        Refusal::bad_request(format!("{name} {value:?} is neither true nor false"))
+    })
 }
 
 /// Undoes what browsers and `curl --data-urlencode` do to a value.
@@ -201,7 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn stopped_is_true_or_false_and_nothing_else() {
+    fn stopped_and_promise_are_true_or_false_and_nothing_else() {
+        let promise = |text: &str| Query::parse(Some(text)).unwrap().promise().ok();
+        assert_eq!(promise(""), Some(true));
+        assert_eq!(promise("promise=true"), Some(true));
+        assert_eq!(promise("promise=false"), Some(false));
+        assert_eq!(promise("promise=no"), None);
+        assert_eq!(promise("promise"), None);
         let stopped = |text: &str| Query::parse(Some(text)).unwrap().stopped().ok();
         assert_eq!(stopped(""), Some(false));
         assert_eq!(stopped("stopped=false"), Some(false));

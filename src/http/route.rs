@@ -6,16 +6,15 @@ use super::events::{self, Hold};
 use super::query::Query;
 use super::respond::{self, Refusal, full, json};
 use super::server::Peer;
-use super::{Context, Surface, control, fence, page};
+use super::validity::Validity;
+use super::{Context, Surface, control, fence, page, status};
 use crate::clock;
 use crate::config::Readiness;
 use crate::election::Time;
-use crate::status::{Answer, ElectionHandle, leader, valid_claim};
+use crate::status::{Answer, ElectionHandle, valid_claim};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::ACCEPT;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use serde::Serialize;
 use std::sync::Arc;
 
 /// What can be asked for.
@@ -88,22 +87,23 @@ async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<
     route.allow(&parts.method)?;
     let context = &*peer.context;
     let elections = &context.board.elections;
-    let asked = Asked {
-        promising: peer.surface == Surface::Api && parts.method == Method::GET,
-        now,
-    };
     match route {
         Route::Leader | Route::Follower => {
             let query = Query::parse(parts.uri.query())?;
             let handle = query.pick(elections)?;
             Ok(if route == Route::Leader {
-                leads(&asked.answer(handle))
+                let validity = Validity::asked(peer.surface, &parts.method, &query)?;
+                leads(&validity.answer(&handle.status, now))
             } else {
                 follows(&handle.status.answer(now))
             })
         }
         Route::Fence => fence::answer(&parts, context, now),
-        Route::Status => Ok(status(context, asked)),
+        Route::Status => {
+            let query = Query::parse(parts.uri.query())?;
+            let validity = Validity::asked(peer.surface, &parts.method, &query)?;
+            status::answer(context, &query, validity, now)
+        }
         Route::Livez => context
             .liveness
             .check(elections)
@@ -112,7 +112,7 @@ async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<
             .map_err(Refusal::unavailable),
         Route::Readyz => ready(context.readiness, elections, now).map(|()| ok()),
         Route::Startupz => started(elections).map(|()| ok()),
-        Route::Root => root(&parts, context, now),
+        Route::Root => Ok(page::answer(&parts, peer.surface, context, now)),
         Route::Metrics => context.metrics.scrape(now).map_or_else(
             |err| {
                 Err(Refusal::new(
@@ -124,6 +124,7 @@ async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<
         ),
         Route::Events => {
             let query = Query::parse(parts.uri.query())?;
+            let validity = Validity::asked(peer.surface, &parts.method, &query)?;
             let picked = query.pick_or_all(elections)?;
             if parts.method == Method::HEAD {
                 return Ok(respond::stream(Body::StreamHead));
@@ -138,7 +139,7 @@ async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<
                 busy,
                 _permit: permit,
             };
-            let body = events::body(picked, &peer.limits, peer.stop.clone(), hold);
+            let body = events::body(picked, validity, &peer.limits, peer.stop.clone(), hold);
             Ok(respond::stream(body))
         }
         Route::Control(call) => control::answer(call, &parts, body, peer).await,
@@ -146,23 +147,6 @@ async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<
 }
 
 const METRICS: &str = prometheus::TEXT_FORMAT;
-
-/// When it was asked, and whether the answer is a promise.
-#[derive(Clone, Copy)]
-struct Asked {
-    promising: bool,
-    now: Time,
-}
-
-impl Asked {
-    fn answer(self, handle: &ElectionHandle) -> Answer {
-        if self.promising {
-            handle.status.promise(self.now)
-        } else {
-            handle.status.answer(self.now)
-        }
-    }
-}
 
 fn ok() -> Response<Body> {
     respond::fixed_json(r#"{"status":"ok"}"#)
@@ -217,57 +201,6 @@ fn all(
     )))
 }
 
-fn status(context: &Context, asked: Asked) -> Response<Body> {
-    #[derive(Serialize)]
-    struct Status<'a> {
-        version: &'a str,
-        id: &'a str,
-        store: Store<'a>,
-        elections: Vec<Answer>,
-    }
-    #[derive(Serialize)]
-    struct Store<'a> {
-        kind: &'a str,
-        connected: bool,
-    }
-    let board = &context.board;
-    let status = Status {
-        version: context.version,
-        id: &board.candidate.id,
-        store: Store {
-            kind: board.store,
-            connected: board.connected.load(std::sync::atomic::Ordering::Relaxed),
-        },
-        elections: board.elections.iter().map(|e| asked.answer(e)).collect(),
-    };
-    json(StatusCode::OK, &status)
-}
-
-/// A page for browsers; for others the leader's name, as older election sidecars say it.
-fn root(parts: &Parts, context: &Context, now: Time) -> Result<Response<Body>, Refusal> {
-    #[derive(Serialize)]
-    struct Name<'a> {
-        name: &'a str,
-    }
-    let query = Query::parse(parts.uri.query())?;
-    let elections = &context.board.elections;
-    let accept = parts.headers.get(ACCEPT).map(|value| value.as_bytes());
-    let html = accept.is_some_and(|value| value.windows(9).any(|part| part == b"text/html"));
-    if html {
-        let shown = if query.names_election() {
-            std::slice::from_ref(query.pick(elections)?)
-        } else {
-            elections
-        };
-        let answers: Vec<Answer> = shown.iter().map(|e| e.status.answer(now)).collect();
-        return Ok(page::response(context, &answers));
-    }
-    let election = &query.pick(elections)?.status;
-    let leader = leader(election.candidate(), &election.snapshot(), now);
-    let name = leader.as_ref().map_or("", |leader| &leader.id);
-    Ok(json(StatusCode::OK, &Name { name }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,21 +250,22 @@ mod tests {
 
     #[test]
     fn leader_is_said_before_the_end_of_the_claim_and_not_at_it() {
-        for promising in [false, true] {
-            let asked = |now| Asked { promising, now }.answer(&leader());
+        for validity in [Validity::Promised, Validity::Seen, Validity::Untold] {
+            let asked = |now| validity.answer(&leader().status, now);
             assert_eq!(leads(&asked(BEFORE_END)).status(), StatusCode::OK);
             assert_eq!(leads(&asked(END)).status(), StatusCode::SERVICE_UNAVAILABLE);
         }
     }
 
     #[test]
-    fn only_an_answer_that_promises_says_how_long_it_holds() {
-        let asked = |promising| Asked {
-            promising,
-            now: BEFORE_END,
+    fn an_answer_says_how_long_it_holds_or_what_is_left_or_neither() {
+        let said = |validity: Validity| {
+            let answer = validity.answer(&leader().status, BEFORE_END);
+            (answer.valid_for_ms, answer.lease_valid_ms)
         };
-        assert_eq!(asked(false).answer(&leader()).valid_for_ms, None);
-        assert_eq!(asked(true).answer(&leader()).valid_for_ms, Some(0));
+        assert_eq!(said(Validity::Promised), (Some(0), None));
+        assert_eq!(said(Validity::Seen), (None, Some(0)));
+        assert_eq!(said(Validity::Untold), (None, None));
     }
 
     #[test]

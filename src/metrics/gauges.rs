@@ -20,7 +20,12 @@ pub(super) fn of(board: &Board, version: &str, now: Time) -> Vec<MetricFamily> {
         family(name, help, gauges.collect())
     };
     let connected = f64::from(u8::from(board.connected.load(Ordering::Relaxed)));
-    vec![
+    let labels = board.elections.iter().filter_map(|handle| {
+        let synced = handle.status.label_synced()?;
+        let election = ("election", handle.status.name());
+        Some(gauge(&[election], f64::from(u8::from(synced))))
+    });
+    let mut families = vec![
         each(
             "leader_election_master_status",
             "1 where this candidate leads the election at the scrape, as Kubernetes components say it.",
@@ -55,7 +60,16 @@ pub(super) fn of(board: &Board, version: &str, now: Time) -> Vec<MetricFamily> {
             "1 where the store answered the last request.",
             vec![gauge(&[], connected)],
         ),
-    ]
+    ];
+    let labels: Vec<Metric> = labels.collect();
+    if !labels.is_empty() {
+        families.push(family(
+            "tenure_pod_label_synced",
+            "1 where the pod's label says whether this candidate leads.",
+            labels,
+        ));
+    }
+    families
 }
 
 fn is_leader(snapshot: &Snapshot, now: Time) -> f64 {

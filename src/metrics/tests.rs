@@ -1,15 +1,16 @@
 use super::*;
-use crate::election::{Candidate, Claim, LeaseId, Reason, Role, RoleName, View};
+use crate::election::{Candidate, Claim, LeaseId, Reason, Role, RoleName, Timing, View};
 use crate::status::{ElectionHandle, ElectionStatus};
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 
 const END: Time = Time::from_nanos(10_000_000_000);
 const BEFORE_END: Time = Time::from_nanos(7_500_000_000);
+const SECOND: Duration = Duration::from_secs(1);
 
 fn metrics(elections: &[&str]) -> (Metrics, Vec<Arc<ElectionStatus>>) {
     let candidate = Candidate {
@@ -28,6 +29,7 @@ fn metrics(elections: &[&str]) -> (Metrics, Vec<Arc<ElectionStatus>>) {
         .collect();
     let board = Board {
         candidate,
+        timing: Timing::new(10 * SECOND, 6 * SECOND, 2 * SECOND).unwrap(),
         store: "file",
         connected: Arc::new(AtomicBool::new(true)),
         credentials: Vec::new(),

@@ -24,6 +24,9 @@ pub struct Answer {
     pub guard: Option<Guard>,
     /// For how long the application may act; null where nothing is promised.
     pub valid_for_ms: Option<u64>,
+    /// What is left of the lease, for people to look at; only where a promise was declined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_valid_ms: Option<u64>,
     /// When the state began.
     pub since: String,
     /// Null where unknown.
@@ -85,6 +88,7 @@ pub(super) fn answer(
         valid_for_ms: claim
             .and(promised)
             .map(|until| until.since(now).as_millis() as u64),
+        lease_valid_ms: None,
         since: rfc3339(snapshot.since),
         leader: leader(candidate, snapshot, now),
         transitions: snapshot.transitions,

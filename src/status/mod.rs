@@ -7,6 +7,7 @@
 mod answer;
 mod credentials;
 mod fence;
+mod history;
 mod promise;
 mod sync {
     //! The atomics of [`super::promise`], by a name that a model checker can replace.
@@ -16,12 +17,14 @@ mod sync {
 pub use answer::{Answer, Guard, Leader, leader, rfc3339, state, valid_claim, validity};
 pub use credentials::{Certificate, Credentials, CredentialsSeen};
 pub use fence::{Fence, fence};
+pub use history::Past;
 pub use promise::Promises;
 
-use crate::election::{Candidate, Role, RoleName, Time, Token, View};
+use crate::election::{Candidate, Role, RoleName, Time, Timing, Token, Transition, View};
 use arc_swap::ArcSwap;
+use history::History;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -55,7 +58,10 @@ pub struct ElectionStatus {
     name: String,
     candidate: Candidate,
     key_prefix: Option<String>,
+    /// Whether the pod's label says what is the case, where it has one.
+    label_synced: Option<AtomicBool>,
     snapshot: ArcSwap<Snapshot>,
+    history: History,
     promises: Promises,
     changes: broadcast::Sender<(Change, Arc<Snapshot>)>,
 }
@@ -81,7 +87,9 @@ impl ElectionStatus {
             name: name.to_owned(),
             candidate: candidate.clone(),
             key_prefix: None,
+            label_synced: None,
             snapshot: ArcSwap::from_pointee(snapshot),
+            history: History::default(),
             promises: Promises::none(),
             changes: broadcast::Sender::new(UNREAD_CHANGES),
         }
@@ -90,6 +98,27 @@ impl ElectionStatus {
     /// The same, in etcd: a candidate's key is this prefix and its lease.
     pub fn with_key_prefix(self, key_prefix: Option<String>) -> Self {
         ElectionStatus { key_prefix, ..self }
+    }
+
+    /// The same, with a label on the pod, of which nothing is known yet.
+    pub fn with_label(self) -> Self {
+        ElectionStatus {
+            label_synced: Some(AtomicBool::new(false)),
+            ..self
+        }
+    }
+
+    /// Whether the pod's label is known to say what is the case; none where it has none.
+    pub fn label_synced(&self) -> Option<bool> {
+        let synced = self.label_synced.as_ref()?;
+        Some(synced.load(Ordering::Relaxed))
+    }
+
+    /// To be called by whoever writes the label.
+    pub fn set_label_synced(&self, synced: bool) {
+        if let Some(current) = &self.label_synced {
+            current.store(synced, Ordering::Relaxed);
+        }
     }
 
     /// The election's name.
@@ -120,6 +149,16 @@ impl ElectionStatus {
     /// An answer that promises nothing: `valid_for_ms` is null.
     pub fn answer(&self, now: Time) -> Answer {
         self.answer_of(&self.snapshot(), now)
+    }
+
+    /// An answer for people: it promises nothing either, and says what is left of the lease.
+    pub fn glance(&self, now: Time) -> Answer {
+        let snapshot = self.snapshot();
+        let claim = valid_claim(&snapshot, now);
+        Answer {
+            lease_valid_ms: claim.map(|claim| claim.valid_until.since(now).as_millis() as u64),
+            ..self.answer_of(&snapshot, now)
+        }
     }
 
     /// An answer of something published earlier, that promises nothing.
@@ -183,6 +222,16 @@ impl ElectionStatus {
         // Fails where nobody listens.
         let _ = self.changes.send((change, snapshot));
     }
+
+    /// Keeps a change of role in memory, for a while. To be called by whoever publishes.
+    pub fn record(&self, transition: Transition, date: SystemTime) {
+        self.history.record(transition, date);
+    }
+
+    /// The last changes of role, the newest first.
+    pub fn history(&self) -> Vec<Past> {
+        self.history.read()
+    }
 }
 
 /// What a sidecar shows to whoever asks.
@@ -190,6 +239,8 @@ impl ElectionStatus {
 pub struct Board {
     /// This candidate.
     pub candidate: Candidate,
+    /// The time budget of every lease.
+    pub timing: Timing,
     /// Which kind of store: `etcd` or `file`.
     pub store: &'static str,
     /// Whether the store answered the last request.
@@ -262,6 +313,8 @@ pub enum Command {
     Healthy(bool),
     /// What became of the application.
     Application(Application),
+    /// Those who direct traffic know that this leadership is over.
+    Deregistered(Token),
     /// Say that the loop turns over.
     Ping(oneshot::Sender<()>),
     /// Release everything, and end.

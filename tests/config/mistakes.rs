@@ -50,6 +50,16 @@ fn a_mistake_in_the_file_is_named_with_its_place_its_key_and_the_remedy() {
         ("election: e\nstatus_file: /run/\nstore: { etcd: {} }", "c.yaml:2:14: status_file: \"/run/\" names no file", "/run/tenure/{election}.json"),
         ("election: e\nstatus_file: ..\nstore: { etcd: {} }", "c.yaml:2:14: status_file: \"..\" names no file", "write e.g."),
         ("election: e\nstatus_file: ''\nstore: { etcd: {} }", "c.yaml:2:14: status_file: is empty", "leave the key out"),
+        // The pod.
+        ("election: e\nkubernetes: {}\nstore: { etcd: {} }", "c.yaml:2:1: kubernetes: has nothing to do", "set pod_label or events: true"),
+        ("election: e\nkubernetes: { events: maybe }\nstore: { etcd: {} }", "c.yaml:2:23: kubernetes.events: \"maybe\" is none", "false or true"),
+        ("election: e\nkubernetes: { pod: p, pod_label: {} }\nstore: { etcd: {} }", "c.yaml:2:23: kubernetes.pod_label.key: is missing", "key: tenure.dev/role"),
+        ("elections: [a, b]\nkubernetes: { pod: p, pod_label: { key: k } }\nstore: { etcd: {} }", "c.yaml:2:41: kubernetes.pod_label.key: \"k\" is one label for 2 elections", "tenure.dev/{election}"),
+        ("elections: [a, b_]\nkubernetes: { pod: p, pod_label: { key: \"x/{election}\" } }\nstore: { etcd: {} }", "c.yaml:2:41: kubernetes.pod_label.key: \"x/b_\" can't be a label's key: its name", "end with a letter or digit"),
+        ("election: e\nkubernetes: { pod: p, pod_label: { key: Tenure.dev/role } }\nstore: { etcd: {} }", "c.yaml:2:41: kubernetes.pod_label.key: \"Tenure.dev/role\" can't be", "a domain of a-z 0-9"),
+        ("election: e\nkubernetes: { pod: p, pod_label: { key: a/b/c } }\nstore: { etcd: {} }", "c.yaml:2:41: kubernetes.pod_label.key: \"a/b/c\" can't be", "A-Z a-z 0-9 - _ ."),
+        ("election: e\nkubernetes: { pod: p, pod_label: { key: k, leader: -x } }\nstore: { etcd: {} }", "c.yaml:2:52: kubernetes.pod_label.leader: \"-x\" can't be a label's value", "begin and end"),
+        ("election: e\nkubernetes: { pod: p, pod_label: { key: k, follower: leader } }\nstore: { etcd: {} }", "c.yaml:2:54: kubernetes.pod_label.follower: is the leader's value", "use another"),
         // Keys.
         ("election: e\nlease:\n  tll: 10s\n", "c.yaml:3:3: lease.tll: unknown key", "did you mean lease.ttl? lease has ttl, renew_deadline, retry_period"),
         ("election: e\nttl: 10s\n", "c.yaml:2:1: ttl: unknown key", "did you mean lease.ttl?"),

@@ -182,8 +182,6 @@ fn every_answer_says_that_it_may_not_be_stored_and_of_what_type_it_is() {
             let page = fixture.request(surface, "GET", "/", ACCEPT_HTML).await;
             assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
             assert_eq!(page.header("cache-control"), "no-store");
-            let policy = page.header("content-security-policy");
-            assert!(policy.starts_with("default-src 'none'; style-src 'unsafe-inline'"));
         }
     });
 }
@@ -278,21 +276,6 @@ fn status_shows_the_candidate_the_store_and_every_election() {
             let promised = json["elections"][1]["valid_for_ms"].is_number();
             assert_eq!(promised, surface == Surface::Api);
         }
-    });
-}
-
-#[test]
-fn the_root_names_the_leader_to_programs_and_shows_a_page_to_browsers() {
-    with(ONE, async |fixture| {
-        assert_eq!(fixture.get(Surface::Api, "/").await.json()["name"], "");
-        fixture.publish(0, follower(Some(holder("<b>"))));
-        assert_eq!(fixture.get(Surface::Api, "/").await.json()["name"], "<b>");
-        let page = fixture
-            .request(Surface::Probes, "GET", "/", ACCEPT_HTML)
-            .await
-            .text();
-        assert!(page.contains("&lt;b&gt;") && !page.contains("<b>"));
-        assert!(page.contains("payments") && !page.contains("<script"));
     });
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tenure::clock;
 use tenure::config::Readiness;
-use tenure::election::{Candidate, Claim, Holder, LeaseId, Role, Time, Token, View};
+use tenure::election::{Candidate, Claim, Holder, LeaseId, Role, Time, Timing, Token, View};
 use tenure::http::{Context, Limits, Surface, bind, serve_with};
 use tenure::metrics::Metrics;
 use tenure::status::{Board, Command, ElectionHandle, ElectionStatus};
@@ -18,6 +18,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub(crate) const ACCEPT_HTML: &str = "Accept: text/html,*/*;q=0.8\r\n";
+
+const TTL: Duration = Duration::from_secs(10);
 
 /// Longer than any wait that ends well.
 const AT_MOST: Duration = Duration::from_secs(20);
@@ -129,6 +131,7 @@ impl Fixture {
         }
         let board = Board {
             candidate,
+            timing: Timing::new(TTL, TTL * 3 / 5, TTL / 5).unwrap(),
             store: "file",
             connected: Arc::new(AtomicBool::new(true)),
             credentials: Vec::new(),

@@ -140,12 +140,15 @@ impl World {
         let application = applications[rng.usize(..2)];
         let delays = [Duration::ZERO, Duration::ZERO, Duration::from_secs(2)];
         let takeover_delay = delays[rng.usize(..3)];
+        // In a third of them those who direct traffic never say that they know.
+        let deregistration = climate.timing.retry_period().min(takeover_delay);
         let hosts = (0..climate.candidates)
             .map(|name| Host {
                 candidate: {
                     let policy = Policy {
                         shutdown_wait: waits[rng.usize(..2)],
                         application,
+                        deregistration,
                         takeover_delay,
                         keep_when_alone: rng.bool(),
                     };

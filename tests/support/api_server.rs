@@ -142,6 +142,12 @@ impl ApiServer {
         self.shared.objects.lock().unwrap().list(&place, None)
     }
 
+    /// The objects of a collection that were changed, as each change left them, in their order since the last compaction.
+    pub fn changes(&self, path: &str) -> Vec<Value> {
+        let (place, _) = parse(path).expect("no path of a collection");
+        self.shared.objects.lock().unwrap().changes(&place)
+    }
+
     /// Creates an object in a collection, as somebody else would.
     #[track_caller]
     pub fn create(&self, path: &str, object: Value) -> Value {

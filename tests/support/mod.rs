@@ -8,6 +8,7 @@
 
 pub mod api_server;
 pub mod application;
+pub mod browser;
 pub mod certificates;
 pub mod etcd;
 pub mod etcdctl;

@@ -58,14 +58,14 @@ impl Election {
         }
     }
 
-    pub(super) fn application_stopped(&mut self, token: Token, in_order: bool) {
+    pub(super) fn application_stopped(&mut self, now: Time, token: Token, in_order: bool) {
         match &mut self.state {
             State::SteppingDown { held, stopping, .. } if held.lease.token == token => {
                 *stopping = Stopping::Over { in_order };
                 self.forget_promises();
             }
             // Its guardian was lost, or was early.
-            State::Leading { .. } => self.application_ended(token, false, in_order),
+            State::Leading { .. } => self.application_ended(now, token, false, in_order),
             _ => {}
         }
     }
@@ -91,7 +91,13 @@ impl Election {
     }
 
     /// By itself: nothing is left that another leader would have to wait for.
-    pub(super) fn application_ended(&mut self, token: Token, leave: bool, in_order: bool) {
+    pub(super) fn application_ended(
+        &mut self,
+        now: Time,
+        token: Token,
+        leave: bool,
+        in_order: bool,
+    ) {
         if leave {
             self.intent = Intent::Stop;
         }
@@ -101,12 +107,16 @@ impl Election {
                     self.intent = Intent::StayOut(self.timing.retry_period());
                 }
                 self.reason = Reason::ApplicationEnded;
-                let (lease, gone_by) = (held.lease.id, held.gone_by());
-                let end = if in_order { End::InOrder } else { End::Abrupt };
-                self.release(lease, gone_by, end);
+                self.state = State::SteppingDown {
+                    held: held.clone(),
+                    release_at: Some(Time::ORIGIN),
+                    promises_end: Time::ORIGIN,
+                    stopping: Stopping::Over { in_order },
+                    deregistered_by: now + self.policy.deregistration,
+                };
             }
             State::Waiting { .. } if leave => self.leave_queue(),
-            State::SteppingDown { .. } => self.application_stopped(token, in_order),
+            State::SteppingDown { .. } => self.application_stopped(now, token, in_order),
             _ => {}
         }
     }

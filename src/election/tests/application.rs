@@ -468,3 +468,17 @@ fn those_who_wait_for_an_orderly_end_are_told_of_one_and_of_nothing_else() {
     let mut c = Candidate::leading_by(policy);
     c.on(6_000, Event::Tick).wants(&[Action::Release(own())]);
 }
+
+#[test]
+fn a_command_that_ended_by_itself_is_followed_by_a_release_once_traffic_is_directed_elsewhere() {
+    let mut c = Candidate::leading_by(Policy {
+        application: Application::Supervised(ms(STOPPING)),
+        deregistration: ms(2_000),
+        ..Policy::default()
+    });
+    c.on(100, ended(TOKEN, true)).wants(&[]);
+    assert_eq!(c.role(), RoleName::SteppingDown);
+    assert_eq!(c.election.release_at(at(100)), Some(at(2_100)));
+    c.on(150, Event::Deregistered(TOKEN))
+        .wants(&[Action::Release(own())]);
+}

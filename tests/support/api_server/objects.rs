@@ -161,6 +161,12 @@ impl Objects {
         Ok(&self.history[first..])
     }
 
+    /// What is remembered of the changes there.
+    pub fn changes(&self, place: &Place) -> Vec<Value> {
+        let there = self.history.iter().filter(|change| change.place == *place);
+        there.map(|change| change.object.clone()).collect()
+    }
+
     /// Forgets what has changed so far.
     pub fn compact(&mut self) {
         self.compacted = self.version;
