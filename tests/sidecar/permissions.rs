@@ -78,9 +78,8 @@ fn the_role_of_the_manifests_grants_what_a_sidecar_asks_for_and_no_more() {
             &format!("{NAMESPACE}/pods"),
             json!({ "metadata": { "name": name } }),
         );
-        Spec::on_leases(name)
+        Spec::on_kubernetes(name, &kubeconfig)
             .with("kubernetes: { events: true, pod_label: { key: tenure.dev/role, leader: leader, follower: follower } }")
-            .environment("KUBECONFIG", &kubeconfig)
             .environment("POD_NAME", Path::new(name))
             .environment("POD_NAMESPACE", Path::new("prod"))
     };
