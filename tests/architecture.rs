@@ -141,7 +141,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
     ("pod", &["config", "status", "clock", "election"]),
     ("logging", &["config"]),
     ("shutdown", &[]),
-    ("kubernetes", &[]),
+    ("kubernetes", &["secret", "watched_files"]),
     ("secret", &[]),
     ("tls", &[]),
     ("watched_files", &[]),

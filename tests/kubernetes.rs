@@ -10,8 +10,10 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 use std::fs;
+use std::time::Duration;
 use support::api_server::{ApiServer, Fault};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
+use tenure::clock;
 use tenure::kubernetes::Cluster;
 
 fn find(kubeconfig: &str) -> Result<Cluster, String> {
@@ -55,6 +57,42 @@ fn a_kubeconfig_names_the_cluster_the_namespace_and_the_token() {
             .unwrap_err();
         assert!(matches!(conflict, kube::Error::Api(status) if status.is_conflict()));
     });
+}
+
+#[test]
+fn a_token_in_a_file_is_shown_as_the_file_holds_it_and_the_former_while_it_holds_none() {
+    let server = ApiServer::started();
+    let directory = TempDir::new().unwrap();
+    let token = directory.path().join("token");
+    fs::write(&token, "first\n").unwrap();
+    // Beside the kubeconfig.
+    let kubeconfig = ApiServer::kubeconfig(server.port(), "default")
+        .replace(r#""token":"fake-token""#, r#""tokenFile":"token""#);
+    let path = directory.path().join("kubeconfig");
+    fs::write(&path, kubeconfig).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    let cluster = Cluster::find(&|name| (name == "KUBECONFIG").then(|| path.clone())).unwrap();
+    run(async {
+        let leases: Api<Lease> = Api::namespaced(cluster.client().unwrap(), "default");
+        let shown = async || {
+            leases.get_opt("a").await.unwrap();
+            server.authorization()
+        };
+        assert_eq!(shown().await, "Bearer first");
+        let next = directory.path().join("next");
+        fs::write(&next, "second").unwrap();
+        fs::rename(&next, &token).unwrap();
+        let bound = clock::now() + Duration::from_secs(20);
+        while shown().await != "Bearer second" {
+            assert!(clock::now() < bound, "the next token is never shown");
+        }
+        fs::write(&token, "").unwrap();
+        support::let_pass(Duration::from_secs(3));
+        assert_eq!(shown().await, "Bearer second");
+    });
+    fs::remove_file(&token).unwrap();
+    let missing = Cluster::find(&|name| (name == "KUBECONFIG").then(|| path.clone())).unwrap_err();
+    assert!(missing.contains("/token: "), "{missing}");
 }
 
 #[test]

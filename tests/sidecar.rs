@@ -40,10 +40,10 @@ mod many;
 mod metrics;
 #[path = "sidecar/outages.rs"]
 mod outages;
-#[path = "sidecar/pod.rs"]
-mod pod;
 #[path = "sidecar/permissions.rs"]
 mod permissions;
+#[path = "sidecar/pod.rs"]
+mod pod;
 #[path = "sidecar/privileges.rs"]
 mod privileges;
 #[path = "sidecar/promises.rs"]

@@ -1,21 +1,31 @@
 //! How the API of a Kubernetes cluster is reached.
 //!
 //! Nothing is asked here, so it works where the API is down; what is wrong with a file is found here, before anybody
-//! campaigns. The service account's token and authorities are read again by the client as they change.
+//! campaigns. The token is read again as its file changes.
+//!
+//! Kubeconfigs and tokens are read here, though kube could: its way brings a second parser of YAML and JSONPath with
+//! regular expressions, a quarter of the whole program, to run programs that would hold up elections.
 
+mod bearer;
+mod kubeconfig;
+
+use bearer::Bearer;
+use hyper::Request;
+use hyper::header::AUTHORIZATION;
 use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt};
-use kube::config::{Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tower::{BoxError, ServiceExt};
 
 /// A cluster, and who this is there.
 pub struct Cluster {
     config: Config,
+    bearer: Option<Arc<Bearer>>,
 }
 
 /// Set, and not empty: a kubeconfig is used.
@@ -39,15 +49,12 @@ impl Cluster {
                 )
             })?
         } else {
-            from_kubeconfig(&kubeconfigs(env))?
+            kubeconfig::load(&kubeconfigs(env))?
         };
-        let cluster = Cluster { config };
+        let bearer = Bearer::of(&config.auth_info)?.map(Arc::new);
+        let cluster = Cluster { config, bearer };
         // What the files hold is looked at now.
         cluster.connector()?;
-        cluster
-            .config
-            .auth_layer()
-            .map_err(|error| unusable(&error))?;
         Ok(cluster)
     }
 
@@ -69,17 +76,22 @@ impl Cluster {
     pub fn client(&self) -> Result<Client, String> {
         let connections: legacy::Client<_, Body> =
             legacy::Builder::new(TokioExecutor::new()).build(self.connector()?);
-        let connections = connections.map_err(BoxError::from);
-        let unusable = |error: kube::Error| unusable(&error);
-        let builder = ClientBuilder::new(connections, self.namespace())
-            .with_layer(&self.config.extra_headers_layer().map_err(unusable)?);
-        Ok(match self.config.auth_layer().map_err(unusable)? {
-            Some(auth) => builder
-                .with_layer(&auth)
-                .with_layer(&self.config.base_uri_layer())
-                .build(),
-            None => builder.with_layer(&self.config.base_uri_layer()).build(),
-        })
+        let bearer = self.bearer.clone();
+        let connections =
+            connections
+                .map_err(BoxError::from)
+                .map_request(move |mut request: Request<Body>| {
+                    if let Some(bearer) = &bearer {
+                        request.headers_mut().insert(AUTHORIZATION, bearer.header());
+                    }
+                    request
+                });
+        let headers = self.config.extra_headers_layer();
+        let headers = headers.map_err(|error| unusable(&error))?;
+        Ok(ClientBuilder::new(connections, self.namespace())
+            .with_layer(&headers)
+            .with_layer(&self.config.base_uri_layer())
+            .build())
     }
 
     fn connector(
@@ -111,40 +123,17 @@ fn kubeconfigs(env: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
     named
 }
 
-fn from_kubeconfig(files: &[PathBuf]) -> Result<Config, String> {
-    let unusable = |error: KubeconfigError| match error {
-        KubeconfigError::ReadConfig(..) => format!(
-            "there is no cluster to be found: {error}; run it in a pod with a service account, or set {KUBECONFIG}"
-        ),
-        // It would quote the file, and so the secrets in it.
-        KubeconfigError::Parse(_) => {
-            "the kubeconfig can't be read as one; see what kubectl config view says".to_owned()
-        }
-        error => format!("the kubeconfig can't be used: {error}{}", cause(&error)),
-    };
-    let mut files = files.iter().map(Kubeconfig::read_from);
-    let merged = files.try_fold(Kubeconfig::default(), |merged, file| merged.merge(file?));
-    let config = merged.and_then(Config::try_from).map_err(unusable)?;
-    // A program may hang, and the client runs it where elections would wait for it.
-    if config.auth_info.exec.is_some() || config.auth_info.auth_provider.is_some() {
-        return Err(
-            "the kubeconfig's user gets its token from a program (exec or auth-provider), which a sidecar doesn't run; \
-             use a token file, a token or a client certificate"
-                .to_owned(),
-        );
-    }
-    Ok(config)
-}
-
 fn unusable(error: &kube::Error) -> String {
     format!(
-        "the cluster's credentials can't be used: {error}{}",
-        cause(error)
+        "the cluster's credentials can't be used: {}",
+        with_cause(error)
     )
 }
 
-/// What the error's own text leaves out.
-fn cause(error: &dyn std::error::Error) -> String {
-    let cause = error.source().map(ToString::to_string);
-    cause.map_or(String::new(), |cause| format!(": {cause}"))
+/// An error, with what its own text leaves out.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }

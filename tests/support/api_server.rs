@@ -68,6 +68,8 @@ struct Shared {
     version: watch::Sender<u64>,
     fault: watch::Sender<Fault>,
     requests: Mutex<Vec<String>>,
+    /// The last request's `Authorization`.
+    authorization: Mutex<String>,
 }
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -80,6 +82,7 @@ impl ApiServer {
             version: watch::Sender::new(0),
             fault: watch::Sender::new(Fault::None),
             requests: Mutex::default(),
+            authorization: Mutex::default(),
         });
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&shared);
@@ -189,6 +192,11 @@ impl ApiServer {
         self.shared.requests.lock().unwrap().clone()
     }
 
+    /// Who asked last: the value of its `Authorization`.
+    pub fn authorization(&self) -> String {
+        self.shared.authorization.lock().unwrap().clone()
+    }
+
     #[track_caller]
     fn change(&self, change: impl FnOnce(&mut Objects) -> Answer) -> Value {
         self.shared.change(change).unwrap()
@@ -232,6 +240,9 @@ impl Shared {
     ) -> Result<Response<Body>, &'static str> {
         let line = format!("{} {}", request.method(), request.uri());
         self.requests.lock().unwrap().push(line);
+        let shown = request.headers().get("authorization");
+        let shown = shown.map_or("", |value| value.to_str().unwrap());
+        *self.authorization.lock().unwrap() = shown.to_owned();
         let (head, body) = request.into_parts();
         let body = body
             .collect()
