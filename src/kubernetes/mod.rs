@@ -1,13 +1,10 @@
 //! How the API of a Kubernetes cluster is reached.
 //!
 //! Nothing is asked here, so it works where the API is down; what is wrong with a file is found here, before anybody
-//! campaigns. The token is read again as its file changes.
-//!
-//! Kubeconfigs and tokens are read here, though kube could: its way brings a second parser of YAML and JSONPath with
-//! regular expressions, a quarter of the whole program, to run programs that would hold up elections.
+//! campaigns. The token is read again as its file changes, on a thread of its own: the client would read it where
+//! elections would wait for a disk that hangs.
 
 mod bearer;
-mod kubeconfig;
 
 use bearer::Bearer;
 use hyper::Request;
@@ -15,6 +12,7 @@ use hyper::header::AUTHORIZATION;
 use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::config::{Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use std::env;
 use std::fmt;
@@ -49,7 +47,7 @@ impl Cluster {
                 )
             })?
         } else {
-            kubeconfig::load(&kubeconfigs(env))?
+            from_kubeconfig(&kubeconfigs(env))?
         };
         let bearer = Bearer::of(&config.auth_info)?.map(Arc::new);
         let cluster = Cluster { config, bearer };
@@ -121,6 +119,38 @@ fn kubeconfigs(env: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
         return vec![Path::new(&home).join(".kube/config")];
     }
     named
+}
+
+fn from_kubeconfig(files: &[PathBuf]) -> Result<Config, String> {
+    let unusable = |error: KubeconfigError| match error {
+        KubeconfigError::ReadConfig(..) => format!(
+            "there is no cluster to be found: {error}; run it in a pod with a service account, or set {KUBECONFIG}"
+        ),
+        // It would quote the file, and so the secrets in it.
+        KubeconfigError::Parse(_) => {
+            "the kubeconfig can't be read as one; see what kubectl config view says".to_owned()
+        }
+        error => format!("the kubeconfig can't be used: {}", with_cause(&error)),
+    };
+    let mut files = files.iter().map(Kubeconfig::read_from);
+    let merged = files.try_fold(Kubeconfig::default(), |merged, file| merged.merge(file?));
+    let config = merged.and_then(Config::try_from).map_err(unusable)?;
+    // A program may hang, and the client runs it where elections would wait for it.
+    if config.auth_info.exec.is_some() || config.auth_info.auth_provider.is_some() {
+        return Err(
+            "the kubeconfig's user gets its token from a program (exec or auth-provider), which a sidecar doesn't run; \
+             use a token file, a token or a client certificate"
+                .to_owned(),
+        );
+    }
+    if config.auth_info.username.is_some() || config.auth_info.password.is_some() {
+        return Err(
+            "the kubeconfig's user has a password, which no cluster takes any more; \
+             use a token file, a token or a client certificate"
+                .to_owned(),
+        );
+    }
+    Ok(config)
 }
 
 fn unusable(error: &kube::Error) -> String {
