@@ -123,7 +123,13 @@ pub(super) fn printable(text: &str) -> String {
     let mut chars = text.chars();
     let short: String = chars.by_ref().take(LONGEST).collect();
     let more = if chars.next().is_some() { "…" } else { "" };
-    short.replace(char::is_control, "\u{fffd}") + more
+    short.replace(is_unprintable, "\u{fffd}") + more
+}
+
+/// It would steer the terminal, or turn the words around it round.
+fn is_unprintable(char: char) -> bool {
+    let turns = matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || char.is_control()
 }
 
 #[cfg(test)]
@@ -167,5 +173,6 @@ reports   follower  unknown                       1970-01-01T00:59:58.000Z (2s a
             printable("a\u{1b}[2J\nb\u{9b}"),
             "a\u{fffd}[2J\u{fffd}b\u{fffd}"
         );
+        assert_eq!(printable("a\u{202e}b"), "a\u{fffd}b");
     }
 }

@@ -61,6 +61,7 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>, Refusal> {
     refuse_pages(&parts.headers)?;
     let query = Query::parse(parts.uri.query())?;
+    query.refuse_unknown()?;
     let handle = query.pick(&peer.context.board.elections)?;
     let (cooldown, stopped) = (query.cooldown()?, query.stopped()?);
     if !body.is_end_stream() {

@@ -24,7 +24,7 @@ const HTML: &str = "text/html; charset=utf-8";
 /// hashes are those of its style and its script: `tests/http/page.rs` says which they have to be.
 const POLICY: &str = "default-src 'none'; \
     style-src 'sha256-Ah8YMxzzJe/LPt4Ipdark6EmSVf8W7irqxJg1xKgNps='; \
-    script-src 'sha256-GZVhmMdjkZWkeebBX9rjOSPn6bOV3Lhr/iUhzXDak0s='; \
+    script-src 'sha256-0fMXoSVCaHFe80P8BklLNaQv6dvzaGN2gtLOEmfm5WM='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 

@@ -43,6 +43,9 @@ impl Display for Escaped<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
+                // They would turn the words around round.
+                '\u{61c}' | '\u{200e}' | '\u{200f}' => f.write_char('\u{fffd}')?,
+                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => f.write_char('\u{fffd}')?,
                 char => f.write_char(char)?,
             }
         }

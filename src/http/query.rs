@@ -1,4 +1,5 @@
-//! The query of a request. Unknown parameters are ignored; malformed and repeated ones are refused.
+//! The query of a request. Malformed and repeated parameters are refused, and unknown ones where something is to be changed;
+//! whoever only reads may add what it likes.
 
 use super::respond::{Refusal, shortened};
 use crate::election::Token;
@@ -15,6 +16,8 @@ pub(super) struct Query<'a> {
     stopped: Option<Cow<'a, str>>,
     promise: Option<Cow<'a, str>>,
     token: Option<Cow<'a, str>>,
+    /// The first of those that mean nothing here.
+    unknown: Option<Cow<'a, str>>,
 }
 
 /// How long a candidate that resigned stays out, where nothing else is asked for.
@@ -34,13 +37,26 @@ impl<'a> Query<'a> {
                 "stopped" => &mut query.stopped,
                 "promise" => &mut query.promise,
                 "token" => &mut query.token,
-                _ => continue,
+                "" => continue,
+                _ => {
+                    query.unknown.get_or_insert(name);
+                    continue;
+                }
             };
             if parameter.replace(value).is_some() {
                 return Err(Refusal::bad_request(format!("{name} is given twice")));
             }
         }
         Ok(query)
+    }
+
+    /// For calls that change something: a parameter that is misspelt would be left out otherwise.
+    pub(super) fn refuse_unknown(&self) -> Result<(), Refusal> {
+        self.unknown.as_ref().map_or(Ok(()), |name| {
+            let error = format!("there is no parameter {:?} here", shortened(name));
+            let known = "use election, and for /resign cooldown and stopped";
+            Err(Refusal::bad_request(format!("{error}; {known}")))
+        })
     }
 
     /// The election that is named, or the only one.
@@ -216,6 +232,15 @@ mod tests {
         assert_eq!(stopped("stopped=true"), Some(true));
         assert_eq!(stopped("stopped=1"), None);
         assert_eq!(stopped("stopped"), None);
+    }
+
+    #[test]
+    fn a_parameter_that_means_nothing_is_refused_where_something_is_to_be_changed() {
+        let misspelt = Query::parse(Some("election=a&stoped=true")).unwrap();
+        let refusal = misspelt.refuse_unknown().unwrap_err();
+        assert!(format!("{refusal:?}").contains("stoped"), "{refusal:?}");
+        let right = Query::parse(Some("election=a&stopped=true&cooldown=1s&")).unwrap();
+        assert!(right.refuse_unknown().is_ok());
     }
 
     #[test]

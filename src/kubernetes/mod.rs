@@ -2,7 +2,8 @@
 //!
 //! Nothing is asked here, so it works where the API is down; what is wrong with a file is found here, before anybody
 //! campaigns. The token is read again as its file changes, on a thread of its own: the client would read it where
-//! elections would wait for a disk that hangs.
+//! elections would wait for a disk that hangs. The authorities it does read there, when it connects after a minute: a
+//! pod has them in memory, and what is read from nowhere else can't be had elsewhere.
 
 mod bearer;
 

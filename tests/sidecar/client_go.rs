@@ -68,11 +68,10 @@ fn follows(sidecar: &Sidecar, leader: &str) {
 }
 
 #[test]
+#[ignore = "no package of Debian 12 has client-go; see CONTRIBUTING.md"]
 fn candidates_of_client_go_and_these_take_over_from_each_other_and_never_lead_at_once() {
-    let Some(program) = std::env::var_os("TENURE_CLIENT_GO").map(PathBuf::from) else {
-        eprintln!("skipped: TENURE_CLIENT_GO names no candidate of client-go's");
-        return;
-    };
+    let program = std::env::var_os("TENURE_CLIENT_GO").map(PathBuf::from);
+    let program = program.expect("TENURE_CLIENT_GO names a candidate of client-go's");
     let cluster = Cluster::new();
     let mut a = cluster.candidate("a").start_leading();
     let mut witnesses = Witnesses::of(&[&a]);

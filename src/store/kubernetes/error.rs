@@ -45,7 +45,7 @@ impl From<kube::Error> for Failure {
                  is valid"
             )),
             403 => Failure::Refused(format!(
-                "not allowed: {message}; grant get, create, update, list and watch on leases.coordination.k8s.io in the namespace"
+                "not allowed: {message}; grant get, create, update and watch on leases.coordination.k8s.io in the namespace"
             )),
             408 | 429 => Failure::Unreachable(message.clone()),
             400..500 => Failure::Refused(message.clone()),

@@ -14,6 +14,8 @@ pub(super) struct Ledger {
     author: Author,
     seen: Option<Seen>,
     own: Option<Own>,
+    /// The greatest token that was ever seen here.
+    greatest: Token,
 }
 
 /// The Lease as it was last seen.
@@ -26,8 +28,10 @@ struct Seen {
     arrived: Time,
     /// Since when nobody is known to have renewed it.
     unchanged_since: Time,
-    /// Whoever held a Lease that was deleted may count on it until then.
-    deleted_until: Time,
+    /// The longest duration that was seen in it while this holder held it.
+    duration: Duration,
+    /// A holder that did not give it up, but that it doesn't name any more, may count on it until then.
+    ousted_until: Time,
 }
 
 /// The own place.
@@ -84,6 +88,7 @@ impl Ledger {
             author,
             seen: None,
             own: None,
+            greatest: 0,
         }
     }
 
@@ -110,12 +115,16 @@ impl Ledger {
         asked_at: Time,
         now: Time,
     ) {
+        let duration = record.as_ref().and_then(Record::duration);
         let mut next = Seen {
             version: version.unwrap_or(0),
             record,
             arrived: now,
             unchanged_since: now,
-            deleted_until: Time::ORIGIN,
+            // Never less than a candidate like this would count on: what somebody else has written there instead must
+            // not cost a leader its time.
+            duration: duration.unwrap_or_default().max(self.author.ttl),
+            ousted_until: Time::ORIGIN,
         };
         if let Some(seen) = &self.seen {
             let is_newer = match version {
@@ -126,23 +135,27 @@ impl Ledger {
                 return;
             }
             next.version = version.unwrap_or(seen.version);
-            next.deleted_until = seen.deleted_until;
-            match (&seen.record, &next.record) {
-                (Some(former), Some(record)) if record.is_unchanged_since(former) => {
+            next.ousted_until = seen.ousted_until;
+            if let Some(former) = &seen.record {
+                let record = next.record.as_ref();
+                if record.is_some_and(|record| record.is_unchanged_since(former)) {
                     next.unchanged_since = seen.unchanged_since;
                 }
-                (Some(former), record) => {
-                    let is_deleted = record
-                        .as_ref()
-                        .is_none_or(|record| !record.is_the_object(former));
-                    if is_deleted && self.is_anothers(former) {
-                        let expiry = seen.unchanged_since + self.duration(former);
-                        next.deleted_until = next.deleted_until.max(expiry);
+                if record.is_some_and(|record| record.identity() == former.identity()) {
+                    next.duration = next.duration.max(seen.duration);
+                } else {
+                    // As after the restore of an old backup.
+                    let was_set_back = version.is_some_and(|version| version < seen.version);
+                    let is_ousted = record.is_none_or(|record| !record.succeeds(former));
+                    if (is_ousted || was_set_back) && self.is_anothers(former) {
+                        let expiry = seen.unchanged_since + seen.duration;
+                        next.ousted_until = next.ousted_until.max(expiry);
                     }
                 }
-                (None, _) => {}
             }
         }
+        let noted = next.record.as_ref().map_or(0, Record::noted_token);
+        self.greatest = self.greatest.max(noted);
         self.recognize(&next);
         self.seen = Some(next);
     }
@@ -185,7 +198,7 @@ impl Ledger {
         if !self.is_free(now) {
             return Claim::Stands(Standing::Behind);
         }
-        let (lease, token) = record.acquired(&self.author, id, date);
+        let (lease, token) = record.acquired(&self.author, id, self.greatest, date);
         Claim::Write(Box::new(lease), token)
     }
 
@@ -300,7 +313,7 @@ impl Ledger {
         let seen = self.seen.as_ref()?;
         let own_end = self.own.as_ref().and_then(|own| own.written);
         let own_end = own_end.map(|written| written.sent_at + self.author.ttl);
-        let ends = [own_end, self.expiry(), Some(seen.deleted_until)];
+        let ends = [own_end, self.expiry(), Some(seen.ousted_until)];
         ends.into_iter().flatten().filter(|end| *end > now).min()
     }
 
@@ -321,7 +334,7 @@ impl Ledger {
             return false;
         };
         let is_over = record.identity().is_none() || self.is_expired(now);
-        is_over && seen.deleted_until <= now && !self.is_assigned()
+        is_over && seen.ousted_until <= now && !self.is_assigned()
     }
 
     fn is_expired(&self, now: Time) -> bool {
@@ -331,15 +344,8 @@ impl Ledger {
     /// When the holder's lease is over, unless somebody renews it.
     fn expiry(&self) -> Option<Time> {
         let seen = self.seen.as_ref()?;
-        let record = seen.record.as_ref()?;
-        record.identity()?;
-        Some(seen.unchanged_since + self.duration(record))
-    }
-
-    /// How long a holder counts on its lease, and never less than a candidate like this would: what somebody else has
-    /// written there instead must not cost a leader its time.
-    fn duration(&self, record: &Record) -> Duration {
-        record.duration().unwrap_or_default().max(self.author.ttl)
+        seen.record.as_ref()?.identity()?;
+        Some(seen.unchanged_since + seen.duration)
     }
 
     fn is_anothers(&self, record: &Record) -> bool {

@@ -91,8 +91,16 @@ impl Record {
         self.is_the_object(former) && self.lease.spec == former.lease.spec
     }
 
+    /// Whether the former's holder has given it up since, or its lease was over for whoever took it: not where it was
+    /// deleted and made anew, nor where somebody has only taken the holder out. Whoever gives it up writes when.
+    pub(super) fn succeeds(&self, former: &Record) -> bool {
+        let renew_time = |record: &Record| record.spec().and_then(|spec| spec.renew_time.clone());
+        let was_taken_out = self.identity().is_none() && renew_time(self) == renew_time(former);
+        self.is_the_object(former) && !was_taken_out
+    }
+
     /// Whether it was not deleted and made anew since.
-    pub(super) fn is_the_object(&self, former: &Record) -> bool {
+    fn is_the_object(&self, former: &Record) -> bool {
         self.lease.metadata.uid == former.lease.metadata.uid
     }
 
@@ -151,9 +159,17 @@ impl Record {
         preferred.is_some_and(|preferred| !preferred.is_empty() && preferred != identity)
     }
 
-    /// The update by which it is acquired, and the token that it brings.
-    pub(super) fn acquired(&self, by: &Author, own: LeaseId, date: SystemTime) -> (Lease, Token) {
-        let token = self.version.max(self.noted_token().saturating_add(1));
+    /// The update by which it is acquired, and the token that it brings: greater than those before it, and than `greatest`,
+    /// which this candidate knows of.
+    pub(super) fn acquired(
+        &self,
+        by: &Author,
+        own: LeaseId,
+        greatest: Token,
+        date: SystemTime,
+    ) -> (Lease, Token) {
+        let known = self.noted_token().max(greatest);
+        let token = self.version.max(known.saturating_add(1));
         let identity = by.identity(own);
         let lease = self.written(date, |lease, spec, now| {
             spec.holder_identity = Some(identity.clone());

@@ -99,7 +99,16 @@ impl Objects {
 
     /// Replaces an object, if it is the one that was read.
     pub fn replace(&mut self, place: &Place, name: &str, mut object: Value) -> Answer {
-        let current = self.get(place, name)?;
+        let uid = object["metadata"]["uid"].clone();
+        let current = match self.get(place, name) {
+            // What was deleted is not made anew by an update of it, but a Lease is by any other.
+            Err(_) if !uid.is_null() => return Err(another_object(place, name)),
+            Err(_) if place.resource == "leases" => return self.create(place, object),
+            found => found?,
+        };
+        if !uid.is_null() && uid != current["metadata"]["uid"] {
+            return Err(another_object(place, name));
+        }
         let condition = object["metadata"]["resourceVersion"].clone();
         if condition.is_null() && place.resource == "leases" {
             let message =
@@ -198,6 +207,14 @@ impl Objects {
         });
         object
     }
+}
+
+fn another_object(place: &Place, name: &str) -> Refusal {
+    let message = format!(
+        "Operation cannot be fulfilled on {}: StorageError: invalid object: Precondition failed: UID in precondition",
+        described(place, name)
+    );
+    refusal(409, "Conflict", message)
 }
 
 fn same_version(

@@ -293,6 +293,67 @@ fn whoever_held_a_lease_that_was_deleted_is_still_waited_for() {
 }
 
 #[test]
+fn whoever_was_seen_before_an_old_backup_was_restored_is_waited_for_and_outdone() {
+    let mut api = Api::new();
+    let backup = Api {
+        version: api.version,
+        object: api.object.clone(),
+    };
+    api.version = 6_000;
+    let mut a = joined(A, &api, at(0));
+    let token = acquire(&mut a, A, &mut api, at(0));
+    let mut b = joined(B, &api, at(1));
+    api = backup;
+    b.take_in(Some(api.record()), Some(api.version), at(2), at(2));
+    assert!(!is_first(&b, B, at(10)));
+    assert_eq!(b.next_change(at(2)), Some(at(11)));
+    let (_, next) = claim(&b, B, at(11)).unwrap();
+    assert!(next > token, "{next} after {token}");
+}
+
+#[test]
+fn whoever_was_taken_out_by_hand_is_waited_for_and_whoever_gave_it_up_is_not() {
+    let mut api = Api::new();
+    let mut a = joined(A, &api, at(0));
+    acquire(&mut a, A, &mut api, at(0));
+    let mut b = joined(B, &api, at(1));
+    let (held, version) = (api.object.clone(), api.version);
+    let taken_out = |object: &mut Lease| {
+        object.spec.as_mut().unwrap().holder_identity = Some(String::new());
+    };
+    taken_out(&mut api.object);
+    api.version += 1;
+    read(&mut b, &api, at(2));
+    assert!(!is_first(&b, B, at(10)));
+    assert!(is_first(&b, B, at(11)));
+
+    api.object = held;
+    api.version = version;
+    let mut b = joined(B, &api, at(1));
+    let update = a.release(A, true, date()).unwrap();
+    assert!(api.apply(&update));
+    read(&mut b, &api, at(2));
+    assert!(is_first(&b, B, at(2)));
+}
+
+#[test]
+fn a_duration_that_is_edited_shortens_nothing_for_the_holder_that_wrote_it() {
+    let mut api = Api::new();
+    let mut long = author("long");
+    long.ttl = TTL * 3;
+    let mut a = Ledger::new(long);
+    a.join(A);
+    read(&mut a, &api, at(0));
+    acquire(&mut a, A, &mut api, at(0));
+    let mut b = joined(B, &api, at(1));
+    api.version += 1;
+    api.object.spec.as_mut().unwrap().lease_duration_seconds = Some(1);
+    read(&mut b, &api, at(2));
+    assert!(!is_first(&b, B, at(31)));
+    assert!(is_first(&b, B, at(32)));
+}
+
+#[test]
 fn a_place_that_names_another_by_now_is_lost_at_once() {
     let mut api = Api::new();
     let mut a = joined(A, &api, at(0));

@@ -41,7 +41,7 @@ fn json_of(lease: &Lease) -> Value {
 #[test]
 fn what_is_written_is_what_client_go_reads() {
     let unheld = stored(unheld("payments"), 41);
-    let (lease, token) = unheld.acquired(&author("pod-0"), OWN, at(3600));
+    let (lease, token) = unheld.acquired(&author("pod-0"), OWN, 0, at(3600));
     assert_eq!(token, 41);
     let lease = json_of(&lease);
     assert_eq!(
@@ -58,7 +58,7 @@ fn what_is_written_is_what_client_go_reads() {
 #[test]
 fn the_holder_its_address_and_its_token_are_read_back() {
     for id in ["pod-0", "ä \"1\"", "with_underscore_ff"] {
-        let (lease, token) = stored(unheld("e"), 41).acquired(&author(id), OWN, at(1));
+        let (lease, token) = stored(unheld("e"), 41).acquired(&author(id), OWN, 0, at(1));
         let record = stored(lease, 42);
         let holder = record.holder().unwrap();
         assert_eq!((holder.lease, holder.token), (OWN, token));
@@ -70,7 +70,7 @@ fn the_holder_its_address_and_its_token_are_read_back() {
 
 #[test]
 fn a_renewal_always_changes_what_others_look_at_and_nothing_else() {
-    let (lease, _) = stored(unheld("e"), 41).acquired(&author("a"), OWN, at(9));
+    let (lease, _) = stored(unheld("e"), 41).acquired(&author("a"), OWN, 0, at(9));
     let mut record = stored(lease, 42);
     // Also where the clock stands still, or goes back.
     for (version, date) in [(43, at(9)), (44, at(9)), (45, at(2))] {
@@ -87,9 +87,26 @@ fn a_renewal_always_changes_what_others_look_at_and_nothing_else() {
     );
 }
 
+/// Without it, an update of what was deleted would make it anew, with a holder.
+#[test]
+fn every_update_is_of_the_very_object_that_was_read() {
+    let mut lease = unheld("e");
+    lease.metadata.uid = Some("the-one".to_owned());
+    let record = stored(lease, 41);
+    let (acquired, _) = record.acquired(&author("a"), OWN, 0, at(9));
+    for update in [
+        acquired,
+        record.renewed(&author("a"), at(9)),
+        record.released(true, at(9)),
+    ] {
+        assert_eq!(update.metadata.uid.as_deref(), Some("the-one"));
+        assert_eq!(update.metadata.resource_version.as_deref(), Some("41"));
+    }
+}
+
 #[test]
 fn an_edit_of_labels_is_no_renewal_and_an_object_made_anew_is_another() {
-    let (lease, _) = stored(unheld("e"), 41).acquired(&author("a"), OWN, at(9));
+    let (lease, _) = stored(unheld("e"), 41).acquired(&author("a"), OWN, 0, at(9));
     let record = stored(lease.clone(), 42);
     let mut labelled = lease.clone();
     labelled.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into());
@@ -101,7 +118,7 @@ fn an_edit_of_labels_is_no_renewal_and_an_object_made_anew_is_another() {
 
 #[test]
 fn annotations_that_another_kind_of_candidate_left_behind_count_for_nobody() {
-    let (lease, _) = stored(unheld("e"), 41).acquired(&author("a"), OWN, at(1));
+    let (lease, _) = stored(unheld("e"), 41).acquired(&author("a"), OWN, 0, at(1));
     let record = taken_by_client_go(&stored(lease, 42), "host_0000-11", 43);
     let holder = record.holder().unwrap();
     assert_eq!((holder.id.as_str(), holder.token), ("host_0000-11", 0));
@@ -113,18 +130,18 @@ fn annotations_that_another_kind_of_candidate_left_behind_count_for_nobody() {
 #[test]
 fn tokens_rise_with_every_acquisition_whoever_comes_between_and_though_versions_were_set_back() {
     let first = stored(unheld("e"), 41);
-    let (lease, token) = first.acquired(&author("a"), OWN, at(1));
+    let (lease, token) = first.acquired(&author("a"), OWN, 0, at(1));
     let theirs = taken_by_client_go(&stored(lease, 42), "b", 43);
-    let (lease, next) = theirs.acquired(&author("c"), OWN, at(2));
+    let (lease, next) = theirs.acquired(&author("c"), OWN, 0, at(2));
     assert!(next > token);
     let restored = stored(lease, 7);
-    let (_, last) = restored.acquired(&author("d"), OWN, at(3));
+    let (_, last) = restored.acquired(&author("d"), OWN, 0, at(3));
     assert!(last > next, "{last} after {next}");
 }
 
 #[test]
 fn a_hand_over_counts_until_somebody_else_has_held_it() {
-    let (lease, _) = stored(unheld("e"), 41).acquired(&author("a"), OWN, at(1));
+    let (lease, _) = stored(unheld("e"), 41).acquired(&author("a"), OWN, 0, at(1));
     let record = stored(lease, 42);
     assert!(!record.was_handed_over());
     let released = stored(record.released(false, at(2)), 43);
@@ -149,7 +166,7 @@ fn a_hand_over_counts_until_somebody_else_has_held_it() {
 
 #[test]
 fn a_lease_that_the_control_plane_assigns_is_another_s() {
-    let (lease, _) = stored(unheld("e"), 41).acquired(&author("a"), OWN, at(1));
+    let (lease, _) = stored(unheld("e"), 41).acquired(&author("a"), OWN, 0, at(1));
     let own = author("a").identity(OWN);
     let with = |field: &str, value: &str| {
         let mut lease = json_of(&lease);
