@@ -35,6 +35,14 @@ class OwnChart(unittest.TestCase):
     def test_the_example_is_not_there(self):
         self.assertEqual([each["metadata"]["name"] for each in self.render().of("Deployment")], ["web"])
 
+    def test_a_condition_turns_the_dependency_on_and_off(self):
+        for generation in GENERATIONS:
+            with self.subTest(generation):
+                self.assertEqual(len(configs(self.render(generation=generation))), 3)
+                off = self.render("--set=backup.enabled=false", generation=generation)
+                self.assertEqual(len(configs(off)), 2)
+                self.assertEqual(off.of("Job"), [])
+
     def test_each_alias_is_an_election_of_its_own(self):
         objects = self.render()
         elections = [next(iter(line.split()[1:])) for config in configs(objects) for line in config.splitlines() if line.startswith("election:")]
