@@ -1,5 +1,10 @@
 """The plain manifests, as kustomize builds them."""
 
+import itertools
+import os
+import pathlib
+import re
+import tempfile
 import unittest
 
 import yaml
@@ -7,11 +12,28 @@ from tools import GENERATIONS, ROOT, TOOLS, Objects, check, configs, pod_spec, r
 
 FOLDER = ROOT / "config/kubernetes"
 BUILT = ["example", "etcd", "monitored", "cron", "statefulset", "migration"]
+# These change the example, whose objects they share.
+VARIANTS = {"etcd", "monitored"}
 WORKLOADS = {"Deployment", "StatefulSet"}
 
 
 def build(name, generation="newest"):
     return Objects(yaml.safe_load_all(run(TOOLS / generation / "kubectl", "kustomize", FOLDER / name)))
+
+
+def build_as_the_readme_says(application):
+    """A kustomization of one's own, of the folder `migration` the Deployment and the config."""
+    (snippet,) = re.findall(r"## In your own kustomization\n\n```yaml\n(.*?)```", (FOLDER / "README.md").read_text(), flags=re.DOTALL)
+    with tempfile.TemporaryDirectory() as own:
+        component = os.path.relpath(FOLDER / "sidecar", os.path.realpath(own))
+        snippet = snippet.replace("path/to/config/kubernetes/sidecar", component)
+        for name, text in {
+            "kustomization.yaml": snippet,
+            "deployment.yaml": (FOLDER / "migration/deployment.yaml").read_text(),
+            "config.yaml": (FOLDER / "migration/config.yaml").read_text(),
+        }.items():
+            pathlib.Path(own, name).write_text(text.replace("payments", application))
+        return build(own)
 
 
 def workload(objects):
@@ -57,6 +79,13 @@ class Manifests(unittest.TestCase):
                     selector = {key: value for key, value in service["spec"]["selector"].items() if key in labels}
                     self.assertLessEqual(selector.items(), labels.items())
 
+    def test_no_two_applications_of_a_namespace_share_an_object(self):
+        applications = {name: build(name) for name in BUILT if name not in VARIANTS}
+        applications |= {name: build_as_the_readme_says(name) for name in ["orders", "invoices"]}
+        for (one, theirs), (other, ours) in itertools.combinations(applications.items(), 2):
+            with self.subTest(one=one, other=other):
+                self.assertEqual(identities(theirs) & identities(ours), set())
+
     def test_the_role_allows_what_the_config_needs(self):
         for name in BUILT:
             with self.subTest(name):
@@ -98,3 +127,7 @@ class Manifests(unittest.TestCase):
         self.assertEqual(before["metadata"]["name"], after["metadata"]["name"])
         self.assertEqual(before["spec"]["selector"], after["spec"]["selector"])
         self.assertEqual(after["spec"]["strategy"], {"type": "Recreate"})
+
+
+def identities(objects):
+    return {(each["apiVersion"], each["kind"], each["metadata"]["name"]) for each in objects}
