@@ -120,6 +120,16 @@ class Manifests(unittest.TestCase):
         self.assertEqual([yaml.safe_load(each) for each in configs(plain)], [yaml.safe_load(each) for each in configs(chart)])
         self.assertEqual(plain.one("Service")["spec"]["ports"], chart.one("Service")["spec"]["ports"])
 
+    def test_an_application_that_migrates_can_keep_its_service_account(self):
+        (patches,) = re.findall(r"service account becomes.*?```yaml\n(.*?)```", (FOLDER / "README.md").read_text(), flags=re.DOTALL)
+        patches = yaml.safe_load(patches)
+        with tempfile.TemporaryDirectory() as own:
+            migration = os.path.relpath(FOLDER / "migration", os.path.realpath(own))
+            pathlib.Path(own, "kustomization.yaml").write_text(yaml.safe_dump({"resources": [migration], "patches": patches}))
+            objects = build(own)
+        self.assertEqual(pod_spec(workload(objects))["serviceAccountName"], "payments")
+        self.assertEqual([each["name"] for each in objects.one("RoleBinding")["subjects"]], ["payments"])
+
     def test_a_migration_never_runs_the_old_beside_the_new(self):
         before = yaml.safe_load((FOLDER / "migration/before.yaml").read_text())
         after = workload(build("migration"))
