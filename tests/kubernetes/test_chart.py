@@ -74,8 +74,9 @@ class Chart(unittest.TestCase):
             "service.targetPort=70000": "targetPort",
             "secrets={Not_A_Name}": "secrets",
             "sidecar.livenessProbe.initialDelay=3": "initialDelay",
-            "podMonitor.enabled=true,example.enabled=false": "selector",
-            "networkPolicy.enabled=true,example.enabled=false": "selector",
+            "example.enabled=false": "selector",
+            "podMonitor.enabled=true,example.enabled=false,service.enabled=false": "selector",
+            "networkPolicy.enabled=true,example.enabled=false,service.enabled=false": "selector",
         }.items():
             for generation in GENERATIONS:
                 with self.subTest(setting, generation=generation), self.assertRaisesRegex(Failed, name):
@@ -193,7 +194,7 @@ class Chart(unittest.TestCase):
     def test_what_is_off_is_not_there(self):
         kinds = {each["kind"] for each in template()}
         self.assertEqual(kinds & {"NetworkPolicy", "PodMonitor", "PrometheusRule"}, set())
-        off = template("--set=example.enabled=false")
+        off = template("--set=example.enabled=false,service.enabled=false")
         self.assertEqual({each["kind"] for each in off}, {"ConfigMap", "ServiceAccount", "Role", "RoleBinding"})
 
     def test_the_network_policy_opens_what_is_used(self):

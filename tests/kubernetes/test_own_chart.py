@@ -63,11 +63,15 @@ class OwnChart(unittest.TestCase):
         )
         self.assertEqual(objects.one("PodMonitor")["spec"]["selector"], {"matchLabels": {"app": "reports"}})
 
-    def test_what_selects_pods_that_are_not_named_is_left_out_or_refused(self):
-        unnamed = self.render("--set=tenure.selector=null")
-        self.assertEqual([each["metadata"]["name"] for each in unnamed.of("Service")], ["rel-reports-leader"])
-        with self.assertRaisesRegex(Failed, "selector: name the labels"):
-            self.render("--set=backup.networkPolicy.enabled=true")
+    def test_what_selects_pods_that_are_not_named_is_refused(self):
+        for setting in ["tenure.selector=null", "backup.networkPolicy.enabled=true"]:
+            with self.subTest(setting), self.assertRaisesRegex(Failed, "selector: name the labels"):
+                self.render(f"--set={setting}")
+
+    def test_without_a_service_to_the_leader_no_pod_may_be_patched(self):
+        objects = self.render("--set=tenure.selector=null,tenure.service.enabled=false")
+        role = objects.one("Role", "rel-tenure")
+        self.assertNotIn(["pods"], [rule["resources"] for rule in role["rules"]])
 
     def test_a_bad_value_is_refused_below_the_alias_too(self):
         with self.assertRaisesRegex(Failed, "tll"):

@@ -32,7 +32,7 @@ app.kubernetes.io/component: example
 
 {{/* The same for what was asked for. */}}
 {{- define "tenure.requiredSelector" -}}
-{{- required "selector: name the labels of the pods that the sidecar is in, such as selector={app: payments}" (include "tenure.selector" .) -}}
+{{- required "selector: name the labels of the pods that the sidecar is in, such as selector={app: payments}, or set service.enabled=false and leave off what else selects them" (include "tenure.selector" .) -}}
 {{- end }}
 
 {{/* For `serviceAccountName` of a pod with the sidecar. */}}
