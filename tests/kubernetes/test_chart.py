@@ -191,6 +191,10 @@ class Chart(unittest.TestCase):
         self.assertEqual(pod_spec(objects.one("Deployment"))["serviceAccountName"], "theirs")
         self.assertEqual(objects.of("ServiceAccount"), [])
 
+    def test_the_example_has_a_budget_unless_that_is_turned_off(self):
+        self.assertEqual(template().one("PodDisruptionBudget")["spec"]["maxUnavailable"], 1)
+        self.assertEqual(template("--set=podDisruptionBudget.enabled=false").of("PodDisruptionBudget"), [])
+
     def test_what_is_off_is_not_there(self):
         kinds = {each["kind"] for each in template()}
         self.assertEqual(kinds & {"NetworkPolicy", "PodMonitor", "PrometheusRule"}, set())

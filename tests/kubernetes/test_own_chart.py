@@ -73,6 +73,13 @@ class OwnChart(unittest.TestCase):
         role = objects.one("Role", "rel-tenure")
         self.assertNotIn(["pods"], [rule["resources"] for rule in role["rules"]])
 
+    def test_pods_of_the_parent_have_a_budget_only_where_one_is_asked_for(self):
+        for generation in GENERATIONS:
+            with self.subTest(generation):
+                self.assertEqual(self.render(generation=generation).of("PodDisruptionBudget"), [])
+                asked = self.render("--set=tenure.podDisruptionBudget.enabled=true", generation=generation)
+                self.assertEqual(asked.one("PodDisruptionBudget")["spec"]["selector"], {"matchLabels": {"app": "web"}})
+
     def test_a_bad_value_is_refused_below_the_alias_too(self):
         with self.assertRaisesRegex(Failed, "tll"):
             self.render("--set=reports.config.lease.tll=3s")
