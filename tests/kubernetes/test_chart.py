@@ -1,12 +1,13 @@
 """The chart by itself."""
 
+import itertools
 import json
 import unittest
 
 import yaml
 from tools import CHART, GENERATIONS, Failed, check, configs, helm, pod_spec, rules, sidecar, template, validate, values
 
-CASES = ["default", "plain-container", "etcd", "elections", "everything"]
+CASES = ["default", "plain-container", "etcd", "elections", "everything", "socket"]
 
 
 class Chart(unittest.TestCase):
@@ -22,7 +23,8 @@ class Chart(unittest.TestCase):
                 self.assertCountEqual(rendered["oldest"], rendered["newest"])
 
     def test_every_case_has_notes_that_name_the_release(self):
-        for case in CASES:
+        # The others are the example's.
+        for case in sorted(set(CASES) - {"socket"}):
             with self.subTest(case):
                 # Only Helm 4 shows them without a cluster.
                 notes = helm("newest", "install", "rel", CHART, "--dry-run=client", "--namespace=prod", values(case)).split("NOTES:")[1]
@@ -37,9 +39,8 @@ class Chart(unittest.TestCase):
 
     def test_the_schema_knows_every_key_of_tenure_and_no_other(self):
         schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["config"]
-        (config,) = configs(template(values("everything")))
-        effective = yaml.safe_load(check(config))
-        for path in keys(effective):
+        effective = [yaml.safe_load(check(config)) for case in ["everything", "socket"] for config in configs(template(values(case)))]
+        for path in itertools.chain(*map(keys, effective)):
             node = schema
             # `tenure exec` is for an image of one's own; the pod and its namespace are known from the environment.
             if path[0] == "exec" or path[-1] in ["namespace", "pod"]:
@@ -68,6 +69,11 @@ class Chart(unittest.TestCase):
             "config.elections={a},config.election=b": "config.elections",
             "config.store.etcd.endpoints={etcd:2379}": "endpoints",
             "config.store.file.directory=/x,config.store.kubernetes=": "store",
+            "config.store.file.directory=/state": "example.replicas=1",
+            "config.http.api=127.0.0.1:4050": "example.enabled=false",
+            "config.http.token_file=/etc/secrets/api/token": "example.enabled=false",
+            "config.http.probes=127.0.0.1:4041": "http.probes",
+            "config.http.probes=[::1]:4041": "http.probes",
             "config.readiness=ready": "readiness",
             "config.shutdown.wait_for=ever": "wait_for",
             "config.log.level=loud": "level",
