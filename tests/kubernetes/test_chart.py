@@ -26,10 +26,9 @@ class Chart(unittest.TestCase):
         # The others are the example's.
         for case in sorted(set(CASES) - {"socket"}):
             with self.subTest(case):
-                # Only Helm 4 shows them without a cluster.
-                notes = helm("newest", "install", "rel", CHART, "--dry-run=client", "--namespace=prod", values(case)).split("NOTES:")[1]
-                self.assertIn("kubectl --namespace prod get pods --selector app.kubernetes.io/instance=rel", notes)
-                self.assertIn('include "tenure.sidecar" .Subcharts.tenure', notes)
+                shown = notes(values(case))
+                self.assertIn("kubectl --namespace prod get pods --selector app.kubernetes.io/instance=rel", shown)
+                self.assertIn('include "tenure.sidecar" .Subcharts.tenure', shown)
 
     def test_tenure_accepts_every_config(self):
         for case in CASES:
@@ -172,6 +171,18 @@ class Chart(unittest.TestCase):
         probe = sidecar(template(tls).one("Deployment"))["livenessProbe"]
         self.assertEqual(probe["httpGet"]["scheme"], "HTTPS")
 
+    def test_where_the_probes_speak_tls_prometheus_is_told_whom_to_trust_and_helm_tests_nothing(self):
+        trust = ["--set=podMonitor.enabled=true,podMonitor.tlsConfig.ca.secret.name=ca,podMonitor.tlsConfig.ca.secret.key=ca.crt"]
+        tls = ["--set=config.http.probes_tls.cert_file=/a,config.http.probes_tls.key_file=/b", *trust]
+        objects = template(*tls)
+        (endpoint,) = objects.one("PodMonitor")["spec"]["podMetricsEndpoints"]
+        self.assertEqual(endpoint["scheme"], "https")
+        self.assertEqual(endpoint["tlsConfig"], {"ca": {"secret": {"name": "ca", "key": "ca.crt"}}})
+        self.assertEqual(objects.of("Pod"), [])
+        self.assertIn("`helm test` tests nothing", notes(*tls))
+        (endpoint,) = template(*trust).one("PodMonitor")["spec"]["podMetricsEndpoints"]
+        self.assertNotIn("tlsConfig", endpoint)
+
     def test_names_are_of_63_characters_at_most(self):
         long = "a" * 53
         for args in [[], [values("elections")], ["--set=fullnameOverride=" + "b" * 63]]:
@@ -214,6 +225,11 @@ class Chart(unittest.TestCase):
 
         self.assertEqual(ports(), [{4041, 8080}, {53, 443, 6443}])
         self.assertEqual(ports(values("etcd")), [{4041}, {53, 2379}])
+
+
+def notes(*args):
+    """What Helm prints once the release is installed. Only Helm 4 shows it without a cluster."""
+    return helm("newest", "install", "rel", CHART, "--dry-run=client", "--namespace=prod", *args).split("NOTES:")[1]
 
 
 def keys(config, above=()):
