@@ -165,8 +165,10 @@ class Chart(unittest.TestCase):
         self.assertEqual(startup("--set=config.application.health=http://127.0.0.1:8080/"), "/livez")
 
     def test_the_probes_follow_the_config(self):
-        deployment = template("--set=config.http.probes=0.0.0.0:9041").one("Deployment")
-        self.assertEqual(sidecar(deployment)["ports"], [{"name": "tenure-probes", "containerPort": 9041}])
+        for address in ["0.0.0.0:9041", "[::]:9041"]:
+            objects = template(f"--set=config.http.probes={address}", "--set=config.candidate.advertise=http://[${POD_IP}]:8080")
+            self.assertEqual(sidecar(objects.one("Deployment"))["ports"], [{"name": "tenure-probes", "containerPort": 9041}])
+            check(*configs(objects))
         tls = "--set=config.http.probes_tls.cert_file=/a,config.http.probes_tls.key_file=/b"
         probe = sidecar(template(tls).one("Deployment"))["livenessProbe"]
         self.assertEqual(probe["httpGet"]["scheme"], "HTTPS")
