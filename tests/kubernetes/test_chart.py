@@ -157,6 +157,13 @@ class Chart(unittest.TestCase):
         self.assertEqual(services["rel-tenure-reports-daily"]["tenure.dev/reports.daily"], "leader")
         self.assertIn(("update", "leases", ("payments", "reports.daily")), rules(objects))
 
+    def test_two_elections_whose_services_would_have_one_name_are_refused(self):
+        end = "a" * 60
+        for one, other in [("a.b", "a-b"), (f"{end}1", f"{end}2")]:
+            with self.subTest(one), self.assertRaisesRegex(Failed, f'config.elections: "{one}" and "{other}" would share the Service'):
+                template(f"--set=config.elections={{{one},{other}}}")
+        self.assertEqual(template("--set=config.elections={a.b,a-b},service.enabled=false").of("Service"), [])
+
     def test_the_application_is_started_before_it_is_asked_whether_it_is_healthy(self):
         def startup(*args):
             return sidecar(template(*args).one("Deployment"))["startupProbe"]["httpGet"]["path"]
