@@ -5,10 +5,11 @@ import os
 import pathlib
 import re
 import tempfile
+import tomllib
 import unittest
 
 import yaml
-from tools import GENERATIONS, ROOT, TOOLS, Objects, check, configs, pod_spec, rules, run, sidecar, template, validate
+from tools import CHART, GENERATIONS, ROOT, TOOLS, Objects, check, configs, pod_spec, rules, run, sidecar, template, validate
 
 FOLDER = ROOT / "config/kubernetes"
 BUILT = ["example", "etcd", "monitored", "cron", "statefulset", "migration"]
@@ -39,6 +40,20 @@ def build_as_the_readme_says(application):
 def workload(objects):
     (found,) = [each for each in objects if each["kind"] in WORKLOADS]
     return found
+
+
+class Version(unittest.TestCase):
+    def test_everything_that_names_the_image_names_the_version_of_the_program(self):
+        version = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
+        chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+        component = yaml.safe_load((FOLDER / "sidecar/kustomization.yaml").read_text())
+        (image,) = component["images"]
+        (dockerfile,) = re.findall(r"^ARG VERSION=(.*)$", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+        named = {"Chart.yaml": chart["version"], "appVersion": chart["appVersion"], "kustomization": image["newTag"], "Dockerfile": dockerfile}
+        for place in ["README.md", "Dockerfile", "charts/tenure/README.md", "charts/tenure/values.yaml", "config/kubernetes/README.md"]:
+            for index, tag in enumerate(re.findall(r"\b(?:tenure:|version: )([0-9][^\s`,)]*)", (ROOT / place).read_text())):
+                named[f"{place} {index}"] = tag
+        self.assertEqual(named, dict.fromkeys(named, version))
 
 
 class Manifests(unittest.TestCase):
