@@ -1,12 +1,13 @@
 """The chart by itself."""
 
+import itertools
 import json
 import unittest
 
 import yaml
 from tools import CHART, GENERATIONS, Failed, check, configs, helm, pod_spec, rules, sidecar, template, validate, values
 
-CASES = ["default", "plain-container", "etcd", "elections", "everything"]
+CASES = ["default", "plain-container", "etcd", "elections", "everything", "socket"]
 
 
 class Chart(unittest.TestCase):
@@ -22,12 +23,12 @@ class Chart(unittest.TestCase):
                 self.assertCountEqual(rendered["oldest"], rendered["newest"])
 
     def test_every_case_has_notes_that_name_the_release(self):
-        for case in CASES:
+        # The others are the example's.
+        for case in sorted(set(CASES) - {"socket"}):
             with self.subTest(case):
-                # Only Helm 4 shows them without a cluster.
-                notes = helm("newest", "install", "rel", CHART, "--dry-run=client", "--namespace=prod", values(case)).split("NOTES:")[1]
-                self.assertIn("kubectl --namespace prod get pods --selector app.kubernetes.io/instance=rel", notes)
-                self.assertIn('include "tenure.sidecar" .Subcharts.tenure', notes)
+                shown = notes(values(case))
+                self.assertIn("kubectl --namespace prod get pods --selector app.kubernetes.io/instance=rel", shown)
+                self.assertIn('include "tenure.sidecar" .Subcharts.tenure', shown)
 
     def test_tenure_accepts_every_config(self):
         for case in CASES:
@@ -37,9 +38,8 @@ class Chart(unittest.TestCase):
 
     def test_the_schema_knows_every_key_of_tenure_and_no_other(self):
         schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["config"]
-        (config,) = configs(template(values("everything")))
-        effective = yaml.safe_load(check(config))
-        for path in keys(effective):
+        effective = [yaml.safe_load(check(config)) for case in ["everything", "socket"] for config in configs(template(values(case)))]
+        for path in itertools.chain(*map(keys, effective)):
             node = schema
             # `tenure exec` is for an image of one's own; the pod and its namespace are known from the environment.
             if path[0] == "exec" or path[-1] in ["namespace", "pod"]:
@@ -68,14 +68,20 @@ class Chart(unittest.TestCase):
             "config.elections={a},config.election=b": "config.elections",
             "config.store.etcd.endpoints={etcd:2379}": "endpoints",
             "config.store.file.directory=/x,config.store.kubernetes=": "store",
+            "config.store.file.directory=/state": "example.replicas=1",
+            "config.http.api=127.0.0.1:4050": "example.enabled=false",
+            "config.http.token_file=/etc/secrets/api/token": "example.enabled=false",
+            "config.http.probes=127.0.0.1:4041": "http.probes",
+            "config.http.probes=[::1]:4041": "http.probes",
             "config.readiness=ready": "readiness",
             "config.shutdown.wait_for=ever": "wait_for",
             "config.log.level=loud": "level",
             "service.targetPort=70000": "targetPort",
             "secrets={Not_A_Name}": "secrets",
             "sidecar.livenessProbe.initialDelay=3": "initialDelay",
-            "podMonitor.enabled=true,example.enabled=false": "selector",
-            "networkPolicy.enabled=true,example.enabled=false": "selector",
+            "example.enabled=false": "selector",
+            "podMonitor.enabled=true,example.enabled=false,service.enabled=false": "selector",
+            "networkPolicy.enabled=true,example.enabled=false,service.enabled=false": "selector",
         }.items():
             for generation in GENERATIONS:
                 with self.subTest(setting, generation=generation), self.assertRaisesRegex(Failed, name):
@@ -151,6 +157,13 @@ class Chart(unittest.TestCase):
         self.assertEqual(services["rel-tenure-reports-daily"]["tenure.dev/reports.daily"], "leader")
         self.assertIn(("update", "leases", ("payments", "reports.daily")), rules(objects))
 
+    def test_two_elections_whose_services_would_have_one_name_are_refused(self):
+        end = "a" * 60
+        for one, other in [("a.b", "a-b"), (f"{end}1", f"{end}2")]:
+            with self.subTest(one), self.assertRaisesRegex(Failed, f'config.elections: "{one}" and "{other}" would share the Service'):
+                template(f"--set=config.elections={{{one},{other}}}")
+        self.assertEqual(template("--set=config.elections={a.b,a-b},service.enabled=false").of("Service"), [])
+
     def test_the_application_is_started_before_it_is_asked_whether_it_is_healthy(self):
         def startup(*args):
             return sidecar(template(*args).one("Deployment"))["startupProbe"]["httpGet"]["path"]
@@ -159,11 +172,25 @@ class Chart(unittest.TestCase):
         self.assertEqual(startup("--set=config.application.health=http://127.0.0.1:8080/"), "/livez")
 
     def test_the_probes_follow_the_config(self):
-        deployment = template("--set=config.http.probes=0.0.0.0:9041").one("Deployment")
-        self.assertEqual(sidecar(deployment)["ports"], [{"name": "tenure-probes", "containerPort": 9041}])
+        for address in ["0.0.0.0:9041", "[::]:9041"]:
+            objects = template(f"--set=config.http.probes={address}", "--set=config.candidate.advertise=http://[${POD_IP}]:8080")
+            self.assertEqual(sidecar(objects.one("Deployment"))["ports"], [{"name": "tenure-probes", "containerPort": 9041}])
+            check(*configs(objects))
         tls = "--set=config.http.probes_tls.cert_file=/a,config.http.probes_tls.key_file=/b"
         probe = sidecar(template(tls).one("Deployment"))["livenessProbe"]
         self.assertEqual(probe["httpGet"]["scheme"], "HTTPS")
+
+    def test_where_the_probes_speak_tls_prometheus_is_told_whom_to_trust_and_helm_tests_nothing(self):
+        trust = ["--set=podMonitor.enabled=true,podMonitor.tlsConfig.ca.secret.name=ca,podMonitor.tlsConfig.ca.secret.key=ca.crt"]
+        tls = ["--set=config.http.probes_tls.cert_file=/a,config.http.probes_tls.key_file=/b", *trust]
+        objects = template(*tls)
+        (endpoint,) = objects.one("PodMonitor")["spec"]["podMetricsEndpoints"]
+        self.assertEqual(endpoint["scheme"], "https")
+        self.assertEqual(endpoint["tlsConfig"], {"ca": {"secret": {"name": "ca", "key": "ca.crt"}}})
+        self.assertEqual(objects.of("Pod"), [])
+        self.assertIn("`helm test` tests nothing", notes(*tls))
+        (endpoint,) = template(*trust).one("PodMonitor")["spec"]["podMetricsEndpoints"]
+        self.assertNotIn("tlsConfig", endpoint)
 
     def test_names_are_of_63_characters_at_most(self):
         long = "a" * 53
@@ -190,10 +217,14 @@ class Chart(unittest.TestCase):
         self.assertEqual(pod_spec(objects.one("Deployment"))["serviceAccountName"], "theirs")
         self.assertEqual(objects.of("ServiceAccount"), [])
 
+    def test_the_example_has_a_budget_unless_that_is_turned_off(self):
+        self.assertEqual(template().one("PodDisruptionBudget")["spec"]["maxUnavailable"], 1)
+        self.assertEqual(template("--set=podDisruptionBudget.enabled=false").of("PodDisruptionBudget"), [])
+
     def test_what_is_off_is_not_there(self):
         kinds = {each["kind"] for each in template()}
         self.assertEqual(kinds & {"NetworkPolicy", "PodMonitor", "PrometheusRule"}, set())
-        off = template("--set=example.enabled=false")
+        off = template("--set=example.enabled=false,service.enabled=false")
         self.assertEqual({each["kind"] for each in off}, {"ConfigMap", "ServiceAccount", "Role", "RoleBinding"})
 
     def test_the_network_policy_opens_what_is_used(self):
@@ -203,6 +234,11 @@ class Chart(unittest.TestCase):
 
         self.assertEqual(ports(), [{4041, 8080}, {53, 443, 6443}])
         self.assertEqual(ports(values("etcd")), [{4041}, {53, 2379}])
+
+
+def notes(*args):
+    """What Helm prints once the release is installed. Only Helm 4 shows it without a cluster."""
+    return helm("newest", "install", "rel", CHART, "--dry-run=client", "--namespace=prod", *args).split("NOTES:")[1]
 
 
 def keys(config, above=()):

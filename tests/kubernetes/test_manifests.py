@@ -1,12 +1,20 @@
 """The plain manifests, as kustomize builds them."""
 
+import itertools
+import os
+import pathlib
+import re
+import tempfile
+import tomllib
 import unittest
 
 import yaml
-from tools import GENERATIONS, ROOT, TOOLS, Objects, check, configs, pod_spec, rules, run, sidecar, template, validate
+from tools import CHART, GENERATIONS, ROOT, TOOLS, Objects, check, configs, pod_spec, rules, run, sidecar, template, validate
 
 FOLDER = ROOT / "config/kubernetes"
 BUILT = ["example", "etcd", "monitored", "cron", "statefulset", "migration"]
+# These change the example, whose objects they share.
+VARIANTS = {"etcd", "monitored"}
 WORKLOADS = {"Deployment", "StatefulSet"}
 
 
@@ -14,9 +22,38 @@ def build(name, generation="newest"):
     return Objects(yaml.safe_load_all(run(TOOLS / generation / "kubectl", "kustomize", FOLDER / name)))
 
 
+def build_as_the_readme_says(application):
+    """A kustomization of one's own, of the folder `migration` the Deployment and the config."""
+    (snippet,) = re.findall(r"## In your own kustomization\n\n```yaml\n(.*?)```", (FOLDER / "README.md").read_text(), flags=re.DOTALL)
+    with tempfile.TemporaryDirectory() as own:
+        component = os.path.relpath(FOLDER / "sidecar", os.path.realpath(own))
+        snippet = snippet.replace("path/to/config/kubernetes/sidecar", component)
+        for name, text in {
+            "kustomization.yaml": snippet,
+            "deployment.yaml": (FOLDER / "migration/deployment.yaml").read_text(),
+            "config.yaml": (FOLDER / "migration/config.yaml").read_text(),
+        }.items():
+            pathlib.Path(own, name).write_text(text.replace("payments", application))
+        return build(own)
+
+
 def workload(objects):
     (found,) = [each for each in objects if each["kind"] in WORKLOADS]
     return found
+
+
+class Version(unittest.TestCase):
+    def test_everything_that_names_the_image_names_the_version_of_the_program(self):
+        version = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
+        chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+        component = yaml.safe_load((FOLDER / "sidecar/kustomization.yaml").read_text())
+        (image,) = component["images"]
+        (dockerfile,) = re.findall(r"^ARG VERSION=(.*)$", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+        named = {"Chart.yaml": chart["version"], "appVersion": chart["appVersion"], "kustomization": image["newTag"], "Dockerfile": dockerfile}
+        for place in ["README.md", "Dockerfile", "charts/tenure/README.md", "charts/tenure/values.yaml", "config/kubernetes/README.md"]:
+            for index, tag in enumerate(re.findall(r"\b(?:tenure:|version: )([0-9][^\s`,)]*)", (ROOT / place).read_text())):
+                named[f"{place} {index}"] = tag
+        self.assertEqual(named, dict.fromkeys(named, version))
 
 
 class Manifests(unittest.TestCase):
@@ -57,6 +94,13 @@ class Manifests(unittest.TestCase):
                     selector = {key: value for key, value in service["spec"]["selector"].items() if key in labels}
                     self.assertLessEqual(selector.items(), labels.items())
 
+    def test_no_two_applications_of_a_namespace_share_an_object(self):
+        applications = {name: build(name) for name in BUILT if name not in VARIANTS}
+        applications |= {name: build_as_the_readme_says(name) for name in ["orders", "invoices"]}
+        for (one, theirs), (other, ours) in itertools.combinations(applications.items(), 2):
+            with self.subTest(one=one, other=other):
+                self.assertEqual(identities(theirs) & identities(ours), set())
+
     def test_the_role_allows_what_the_config_needs(self):
         for name in BUILT:
             with self.subTest(name):
@@ -91,6 +135,16 @@ class Manifests(unittest.TestCase):
         self.assertEqual([yaml.safe_load(each) for each in configs(plain)], [yaml.safe_load(each) for each in configs(chart)])
         self.assertEqual(plain.one("Service")["spec"]["ports"], chart.one("Service")["spec"]["ports"])
 
+    def test_an_application_that_migrates_can_keep_its_service_account(self):
+        (patches,) = re.findall(r"service account becomes.*?```yaml\n(.*?)```", (FOLDER / "README.md").read_text(), flags=re.DOTALL)
+        patches = yaml.safe_load(patches)
+        with tempfile.TemporaryDirectory() as own:
+            migration = os.path.relpath(FOLDER / "migration", os.path.realpath(own))
+            pathlib.Path(own, "kustomization.yaml").write_text(yaml.safe_dump({"resources": [migration], "patches": patches}))
+            objects = build(own)
+        self.assertEqual(pod_spec(workload(objects))["serviceAccountName"], "payments")
+        self.assertEqual([each["name"] for each in objects.one("RoleBinding")["subjects"]], ["payments"])
+
     def test_a_migration_never_runs_the_old_beside_the_new(self):
         before = yaml.safe_load((FOLDER / "migration/before.yaml").read_text())
         after = workload(build("migration"))
@@ -98,3 +152,7 @@ class Manifests(unittest.TestCase):
         self.assertEqual(before["metadata"]["name"], after["metadata"]["name"])
         self.assertEqual(before["spec"]["selector"], after["spec"]["selector"])
         self.assertEqual(after["spec"]["strategy"], {"type": "Recreate"})
+
+
+def identities(objects):
+    return {(each["apiVersion"], each["kind"], each["metadata"]["name"]) for each in objects}

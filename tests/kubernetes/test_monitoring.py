@@ -60,6 +60,13 @@ class Dashboard(unittest.TestCase):
             file.flush()
             run("promtool", "check", "rules", file.name)
 
+    def test_elections_of_one_name_in_two_namespaces_are_told_apart(self):
+        for expression in expressions():
+            for grouping in re.findall(r"\bby \(([^)]*)\)", expression):
+                self.assertLessEqual({"namespace", "election"}, set(grouping.split(", ")), expression)
+        shown = json.dumps(DASHBOARD)
+        self.assertEqual(shown.count("{{election}}"), shown.count("{{namespace}}/{{election}}"))
+
     def test_a_leader_leads_since_it_last_did_not_or_since_its_start(self):
         panel = next(each for each in DASHBOARD["panels"] if each["title"] == "Leads for")
         expression = with_variables(panel["targets"][0]["expr"])

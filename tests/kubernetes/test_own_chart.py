@@ -35,6 +35,14 @@ class OwnChart(unittest.TestCase):
     def test_the_example_is_not_there(self):
         self.assertEqual([each["metadata"]["name"] for each in self.render().of("Deployment")], ["web"])
 
+    def test_a_condition_turns_the_dependency_on_and_off(self):
+        for generation in GENERATIONS:
+            with self.subTest(generation):
+                self.assertEqual(len(configs(self.render(generation=generation))), 3)
+                off = self.render("--set=backup.enabled=false", generation=generation)
+                self.assertEqual(len(configs(off)), 2)
+                self.assertEqual(off.of("Job"), [])
+
     def test_each_alias_is_an_election_of_its_own(self):
         objects = self.render()
         elections = [next(iter(line.split()[1:])) for config in configs(objects) for line in config.splitlines() if line.startswith("election:")]
@@ -55,11 +63,22 @@ class OwnChart(unittest.TestCase):
         )
         self.assertEqual(objects.one("PodMonitor")["spec"]["selector"], {"matchLabels": {"app": "reports"}})
 
-    def test_what_selects_pods_that_are_not_named_is_left_out_or_refused(self):
-        unnamed = self.render("--set=tenure.selector=null")
-        self.assertEqual([each["metadata"]["name"] for each in unnamed.of("Service")], ["rel-reports-leader"])
-        with self.assertRaisesRegex(Failed, "selector: name the labels"):
-            self.render("--set=backup.networkPolicy.enabled=true")
+    def test_what_selects_pods_that_are_not_named_is_refused(self):
+        for setting in ["tenure.selector=null", "backup.networkPolicy.enabled=true"]:
+            with self.subTest(setting), self.assertRaisesRegex(Failed, "selector: name the labels"):
+                self.render(f"--set={setting}")
+
+    def test_without_a_service_to_the_leader_no_pod_may_be_patched(self):
+        objects = self.render("--set=tenure.selector=null,tenure.service.enabled=false")
+        role = objects.one("Role", "rel-tenure")
+        self.assertNotIn(["pods"], [rule["resources"] for rule in role["rules"]])
+
+    def test_pods_of_the_parent_have_a_budget_only_where_one_is_asked_for(self):
+        for generation in GENERATIONS:
+            with self.subTest(generation):
+                self.assertEqual(self.render(generation=generation).of("PodDisruptionBudget"), [])
+                asked = self.render("--set=tenure.podDisruptionBudget.enabled=true", generation=generation)
+                self.assertEqual(asked.one("PodDisruptionBudget")["spec"]["selector"], {"matchLabels": {"app": "web"}})
 
     def test_a_bad_value_is_refused_below_the_alias_too(self):
         with self.assertRaisesRegex(Failed, "tll"):

@@ -19,6 +19,10 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- $probes := dig "http" "probes" "" $config -}}
+{{- if regexMatch "^(127[.]|localhost:|\\[::1\\]:)" $probes -}}
+{{- fail (printf "config.http.probes: neither the kubelet nor Prometheus reaches %s from outside of the pod; use 0.0.0.0:PORT or [::]:PORT" $probes) -}}
+{{- end -}}
 {{- $kubernetes := default (dict) $config.kubernetes -}}
 {{- if and .Values.service.enabled (not $kubernetes.pod_label) -}}
 {{- $key := ternary "tenure.dev/{election}" "tenure.dev/role" (hasKey $config "elections") -}}

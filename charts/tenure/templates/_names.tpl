@@ -25,6 +25,17 @@ app.kubernetes.io/component: example
 {{- if and .Values.example.enabled .Chart.IsRoot }}true{{ end -}}
 {{- end }}
 
+{{/* What the example can't do is refused, with what to do instead. */}}
+{{- define "tenure.checkExample" -}}
+{{- if and (dig "store" "file" false .Values.config) (gt (int .Values.example.replicas) 1) -}}
+{{- fail (printf "config.store.file: a directory of a pod is seen by that pod alone, so each of the %d replicas would lead; use another store, or example.replicas=1" (int .Values.example.replicas)) -}}
+{{- end -}}
+{{- $http := default (dict) .Values.config.http -}}
+{{- if or (ne (default "127.0.0.1:4040" $http.api) "127.0.0.1:4040") $http.token_file $http.tls -}}
+{{- fail "config.http: the example asks at http://127.0.0.1:4040 and knows no token; leave api, token_file and tls out, or set example.enabled=false" -}}
+{{- end -}}
+{{- end }}
+
 {{/* The labels that select the pods with the sidecar, or nothing where they aren't known. */}}
 {{- define "tenure.selector" -}}
 {{- if .Values.selector }}{{ toYaml .Values.selector }}{{ else if include "tenure.hasExample" . }}{{ include "tenure.exampleLabels" . }}{{ end -}}
@@ -32,7 +43,7 @@ app.kubernetes.io/component: example
 
 {{/* The same for what was asked for. */}}
 {{- define "tenure.requiredSelector" -}}
-{{- required "selector: name the labels of the pods that the sidecar is in, such as selector={app: payments}" (include "tenure.selector" .) -}}
+{{- required "selector: name the labels of the pods that the sidecar is in, such as selector={app: payments}, or set service.enabled=false and leave off what else selects them" (include "tenure.selector" .) -}}
 {{- end }}
 
 {{/* For `serviceAccountName` of a pod with the sidecar. */}}
