@@ -85,7 +85,8 @@ pub(super) fn receive(socket: impl AsFd) -> Received {
             RecvAncillaryMessage::ScmRights(mut files) => files.next(),
             _ => None,
         });
-        if received.as_ref().err() != Some(&Errno::INTR) {
+        // A peer that ends with something unread resets the connection; what it has said is still there to be read.
+        if !matches!(received, Err(Errno::INTR | Errno::CONNRESET)) {
             break (received, passed);
         }
     };
@@ -144,6 +145,7 @@ fn decode(bytes: [u8; SIZE]) -> Option<Message> {
         },
         b'k' => Message::Signal(first as i32),
         b'S' => Message::Started(first as i32),
+        b'G' => Message::Ending,
         b'X' => Message::Exited(first as u8),
         b'T' => Message::Stopped(first as u8),
         b'N' => Message::NotStarted,
@@ -170,6 +172,7 @@ mod tests {
             Message::Stop { is_at_once: false },
             Message::Signal(15),
             Message::Started(i32::MAX),
+            Message::Ending,
             Message::Exited(255),
             Message::Stopped(143),
             Message::NotStarted,
