@@ -131,10 +131,6 @@ impl Exec {
         if let Some(current) = &self.0.0.orders().current {
             current.tell(Message::Signal(signal.as_raw()));
         }
-        // A shell continues whom it gives the terminal.
-        if signal == Signal::CONT {
-            self.0.0.wake();
-        }
     }
 }
 
@@ -240,10 +236,14 @@ struct Run {
     token: u64,
     /// The sidecar's end, and the guardian's.
     sockets: (Arc<OwnedFd>, OwnedFd),
+    terminal: Terminal,
 }
 
 /// A guardian that is well carries out an order within this.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// A shell gives it without a word.
+const LOOK_FOR_TERMINAL: Duration = Duration::from_millis(100);
 
 /// The exit code of what was killed.
 const KILLED: u8 = 137;
@@ -252,9 +252,10 @@ impl Supervisor {
     fn run(self, report: impl Fn(Report)) {
         loop {
             match self.next() {
-                Next::Run(Run { token, sockets }) => {
+                Next::Run(run) => {
+                    let token = run.token;
                     let end = self
-                        .lead(token, sockets, &report)
+                        .lead(run, &report)
                         .unwrap_or_else(|error| End::Failed(error.to_string()));
                     self.shared.orders().current = None;
                     tracing::debug!(token, ?end, "application ended");
@@ -283,8 +284,8 @@ impl Supervisor {
                 false => Next::Wait,
             };
         };
-        let end = match self.begin(&mut orders, deadline) {
-            Ok(Some(sockets)) => return Next::Run(Run { token, sockets }),
+        let end = match self.begin(&mut orders, token, deadline) {
+            Ok(Some(run)) => return Next::Run(run),
             Ok(None) => End::Stopped(None),
             Err(error) => End::Failed(error.to_string()),
         };
@@ -296,32 +297,39 @@ impl Supervisor {
     fn begin(
         &self,
         orders: &mut Orders,
+        token: u64,
         deadline: Deadline,
-    ) -> io::Result<Option<(Arc<OwnedFd>, OwnedFd)>> {
+    ) -> io::Result<Option<Run>> {
         let term = Term::new(deadline, self.application.stop_timeout);
         if term.is_over(clock::now()) {
             return Ok(None);
         }
         let (ours, theirs) = wire::pair()?;
         let ours = Arc::new(ours);
-        wire::send(&ours, Message::Start(deadline), Some(io::stdin().as_fd()))?;
+        let terminal = Terminal::find();
+        let is_lent = matches!(terminal, Terminal::Lent { .. });
+        let start = Message::Start { deadline, is_lent };
+        wire::send(&ours, start, Some(io::stdin().as_fd()))?;
         orders.current = Some(Current {
             term,
             guardian: Arc::clone(&ours),
         });
-        Ok(Some((ours, theirs)))
+        Ok(Some(Run {
+            token,
+            sockets: (ours, theirs),
+            terminal,
+        }))
     }
 
     /// Runs the application, until nothing of it is left.
-    fn lead(
-        &self,
-        token: u64,
-        (ours, theirs): (Arc<OwnedFd>, OwnedFd),
-        report: &impl Fn(Report),
-    ) -> io::Result<End> {
+    fn lead(&self, run: Run, report: &impl Fn(Report)) -> io::Result<End> {
+        let Run {
+            token,
+            sockets: (ours, theirs),
+            mut terminal,
+        } = run;
         let guardian = self.children.spawn(&mut self.guardian(token, theirs))?;
         let mut started = None;
-        let mut terminal = Terminal::default();
         loop {
             self.forget_wake();
             // First what the guardian has said: this process may have been frozen meanwhile.
@@ -349,13 +357,19 @@ impl Supervisor {
                 );
                 return Ok(self.take_over(guardian, started.is_some()));
             }
-            if started.is_some_and(|group| terminal.lend(group)) {
+            if let Some(group) = started
+                && terminal.lend_late(group)
+            {
                 // The kernel has stopped it where it has tried to read before.
                 let go_on = Message::Signal(Signal::CONT.as_raw());
                 // A guardian that is gone is noticed next.
                 let _ = wire::send(&ours, go_on, None);
             }
-            self.timer.set(Some(lost_at));
+            let look_again = match terminal {
+                Terminal::Elsewhere => clock::now() + LOOK_FOR_TERMINAL,
+                _ => lost_at,
+            };
+            self.timer.set(Some(lost_at.min(look_again)));
             self.wait(&[&self.shared.wake, &ours]);
         }
     }

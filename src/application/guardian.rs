@@ -54,7 +54,12 @@ fn run(args: &Guard) -> io::Result<()> {
     let _ = fs::write("/proc/self/comm", "guardian");
     let signals = Signals::listen()?;
     set_child_subreaper(Some(getpid()))?;
-    let Some((deadline, stdin)) = wait_for_start(&sidecar)? else {
+    let Some(Start {
+        deadline,
+        stdin,
+        is_lent,
+    }) = wait_for_start(&sidecar)?
+    else {
         return Ok(());
     };
     let mut guardian = Guardian {
@@ -69,7 +74,7 @@ fn run(args: &Guard) -> io::Result<()> {
     let last = if guardian.term.is_over(clock::now()) {
         Message::NotStarted
     } else {
-        match guardian.start(args, stdin) {
+        match guardian.start(args, stdin, is_lent) {
             Ok(pid) => guardian.watch(pid)?,
             Err(error) => Message::Failed(error.raw_os_error().unwrap_or(0)),
         }
@@ -78,12 +83,23 @@ fn run(args: &Guard) -> io::Result<()> {
     Ok(())
 }
 
+/// The sidecar's first word.
+struct Start {
+    deadline: Deadline,
+    stdin: OwnedFd,
+    is_lent: bool,
+}
+
 /// `None` where the sidecar ended before it had said anything.
-fn wait_for_start(sidecar: &Stdin) -> io::Result<Option<(Deadline, OwnedFd)>> {
+fn wait_for_start(sidecar: &Stdin) -> io::Result<Option<Start>> {
     loop {
         match wire::receive(sidecar) {
-            Received::Message(Message::Start(deadline), Some(stdin)) => {
-                return Ok(Some((deadline, stdin)));
+            Received::Message(Message::Start { deadline, is_lent }, Some(stdin)) => {
+                return Ok(Some(Start {
+                    deadline,
+                    stdin,
+                    is_lent,
+                }));
             }
             Received::Message(..) => return Err(io::ErrorKind::InvalidData.into()),
             Received::Nothing => wait_readable(&mut [PollFd::new(sidecar, PollFlags::IN)])?,
@@ -109,12 +125,13 @@ struct Guardian {
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl Guardian {
-    fn start(&mut self, args: &Guard, stdin: OwnedFd) -> io::Result<Pid> {
+    fn start(&mut self, args: &Guard, stdin: OwnedFd, is_lent: bool) -> io::Result<Pid> {
         let guarded = Guarded {
             command: args.command.clone(),
             guardian: getpid().as_raw_pid(),
             // What comes later than this is asked of the guardian, but a shim has nobody to ask.
             start_before: self.term.next().unwrap_or_default(),
+            takes_terminal: is_lent,
         };
         let child = Command::new("/proc/self/exe")
             .arg0("tenure")

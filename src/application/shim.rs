@@ -3,6 +3,7 @@
 //! What it asks of the kernel holds for the process, not for the program, and so survives the exec.
 
 use super::find::FindError;
+use super::terminal;
 use crate::clock;
 use crate::election::Time;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
@@ -20,6 +21,8 @@ pub struct Guarded {
     pub guardian: i32,
     /// When the application may no longer be started.
     pub start_before: Time,
+    /// Whether its standard input is a terminal that is the application's while it runs.
+    pub takes_terminal: bool,
 }
 
 impl Guarded {
@@ -29,8 +32,11 @@ impl Guarded {
             "guarded".into(),
             format!("--guardian={}", self.guardian).into(),
             format!("--start-before={}", self.start_before.as_nanos()).into(),
-            "--".into(),
         ];
+        if self.takes_terminal {
+            args.push("--takes-terminal".into());
+        }
+        args.push("--".into());
         args.extend(self.command.iter().cloned());
         args
     }
@@ -57,6 +63,9 @@ fn become_application(args: &Guarded) -> (String, u8) {
             "the application was not started: its guardian is gone".to_owned(),
             FAILED,
         );
+    }
+    if args.takes_terminal {
+        terminal::take();
     }
     if clock::now() >= args.start_before {
         return (

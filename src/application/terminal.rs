@@ -1,7 +1,9 @@
 //! The terminal, where the sidecar has one: the application has it while it runs.
 //!
 //! A process group of its own may read from a terminal, and gets what is typed to end it (Ctrl-C), only while the
-//! terminal is lent to it. When it has ended the sidecar takes the terminal back, in the mode that it was in.
+//! terminal is lent to it. The shim takes it before it becomes the application: whoever lent it to an application that
+//! runs already could take it away from whom that has given it to. When nothing is left of the application, the sidecar
+//! takes the terminal back, in the mode that it was in.
 //!
 //! Meanwhile the kernel stops whoever of the sidecar's process group reads from the terminal, all of the group with it. So
 //! nothing is lent by a sidecar that is part of a pipeline, whose end may be a pager.
@@ -14,47 +16,63 @@ use rustix::termios::{
     OptionalActions, Termios, isatty, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp,
 };
 
-/// The terminal at standard input. Dropping this takes it back from whom it is lent to.
-#[derive(Debug, Default)]
-pub(super) struct Terminal {
-    lent: Option<Lent>,
-}
-
+/// The terminal at standard input. Dropping this, when nothing is left of whom it was lent to, takes it back.
 #[derive(Debug)]
-struct Lent {
-    to: Pid,
-    mode: Termios,
+pub(super) enum Terminal {
+    /// There is none, or none that is to be lent.
+    None,
+    /// Others have it: this process runs in the background. Nobody says when that changes.
+    Elsewhere,
+    /// It is the application's, or will be when that starts.
+    Lent {
+        /// In which it was.
+        mode: Termios,
+    },
 }
 
 impl Terminal {
-    /// Whether it is lent by this: not where there is none, nor where this process doesn't have it, because it runs in the
-    /// background or has lent it before.
-    pub(super) fn lend(&mut self, group: Pid) -> bool {
-        if !isatty(stdout()) || tcgetpgrp(stdin()) != Ok(getpgrp()) {
+    /// Looks, before the application is started.
+    pub(super) fn find() -> Self {
+        let (Ok(foreground), true) = (tcgetpgrp(stdin()), isatty(stdout())) else {
+            return Terminal::None;
+        };
+        if foreground != getpgrp() {
+            return Terminal::Elsewhere;
+        }
+        tcgetattr(stdin()).map_or(Terminal::None, |mode| Terminal::Lent { mode })
+    }
+
+    /// Lends it to an application that has started without it, where this process has got it since. Says whether it did.
+    pub(super) fn lend_late(&mut self, group: Pid) -> bool {
+        if !matches!(self, Terminal::Elsewhere) {
             return false;
         }
-        let Ok(mode) = tcgetattr(stdin()) else {
-            return false;
-        };
-        self.lent.get_or_insert(Lent { to: group, mode });
-        tcsetpgrp(stdin(), group).is_ok()
+        *self = Terminal::find();
+        matches!(self, Terminal::Lent { .. }) && tcsetpgrp(stdin(), group).is_ok()
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        let Some(Lent { to, mode }) = &self.lent else {
+        let Terminal::Lent { mode } = self else {
             return;
         };
-        // Somebody else may have been given it; but a job of the application's that has ended with it can't have it.
+        // Somebody else may have been given it meanwhile.
         let is_free = |group| test_kill_process_group(group) == Err(Errno::SRCH);
-        if tcgetpgrp(stdin()).is_ok_and(|group| group == *to || is_free(group)) {
+        if tcgetpgrp(stdin()).is_ok_and(is_free) {
             from_background(|| {
                 let _ = tcsetpgrp(stdin(), getpgrp());
                 let _ = tcsetattr(stdin(), OptionalActions::Now, mode);
             });
         }
     }
+}
+
+/// Takes the terminal at standard input for this process's group. A terminal that has hung up is nobody's.
+pub(super) fn take() {
+    from_background(|| {
+        let _ = tcsetpgrp(stdin(), getpgrp());
+    });
 }
 
 /// Does what the kernel may stop a process for that doesn't have the terminal, and so all of its group: to write

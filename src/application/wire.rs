@@ -17,7 +17,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Message {
     /// Comes first, with the application's standard input.
-    Start(Deadline),
+    Start {
+        deadline: Deadline,
+        /// Whether that is a terminal that it is to take before it runs.
+        is_lent: bool,
+    },
     Extend(Deadline),
     Stop {
         is_at_once: bool,
@@ -106,7 +110,10 @@ const SIZE: usize = 17;
 
 fn encode(message: Message) -> [u8; SIZE] {
     let (letter, first, second) = match message {
-        Message::Start(deadline) => (b'b', deadline.stop_at.as_nanos(), kill_at(deadline)),
+        Message::Start { deadline, is_lent } => {
+            let letter = if is_lent { b'B' } else { b'b' };
+            (letter, deadline.stop_at.as_nanos(), kill_at(deadline))
+        }
         Message::Extend(deadline) => (b'e', deadline.stop_at.as_nanos(), kill_at(deadline)),
         Message::Stop { is_at_once } => (b's', u64::from(is_at_once), 0),
         Message::Signal(number) => (b'k', number as u64, 0),
@@ -138,7 +145,10 @@ fn decode(bytes: [u8; SIZE]) -> Option<Message> {
         kill_at: Time::from_nanos(second),
     };
     Some(match letter {
-        b'b' => Message::Start(deadline),
+        b'b' | b'B' => Message::Start {
+            deadline,
+            is_lent: letter == b'B',
+        },
         b'e' => Message::Extend(deadline),
         b's' => Message::Stop {
             is_at_once: first != 0,
@@ -166,7 +176,14 @@ mod tests {
             kill_at: Time::from_nanos(7),
         };
         let messages = [
-            Message::Start(deadline),
+            Message::Start {
+                deadline,
+                is_lent: true,
+            },
+            Message::Start {
+                deadline,
+                is_lent: false,
+            },
             Message::Extend(deadline),
             Message::Stop { is_at_once: true },
             Message::Stop { is_at_once: false },

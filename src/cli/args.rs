@@ -96,6 +96,8 @@ pub(super) enum Verb {
         guardian: i32,
         #[arg(long)]
         start_before: u64,
+        #[arg(long)]
+        takes_terminal: bool,
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },

@@ -47,6 +47,8 @@ impl Session {
             .args(["--quiet", "--flush", "--return", "--command"])
             .arg(command(&sidecar))
             .arg("/dev/null")
+            // What it runs the command with.
+            .env("SHELL", "/bin/bash")
             .envs(environment.iter().copied())
             .current_dir(&directory)
             .stdin(Stdio::piped())
@@ -86,6 +88,12 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let screen = fs::read(self.screen()).unwrap_or_default();
+            let end = self.script.try_wait();
+            let screen = String::from_utf8_lossy(&screen).into_owned();
+            eprintln!("ended: {end:?}; the screen:\n{screen}");
+        }
         // The terminal hangs up on whoever is left.
         let _ = self.script.kill();
         let _ = self.script.wait();
