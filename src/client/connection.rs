@@ -134,7 +134,7 @@ impl Connection {
                 }
             }
         };
-        let response = response.map_err(|err| Why::no_answer(to, err))?;
+        let response = response.map_err(|err| Why::broken(to, &err))?;
         Ok((response, driver))
     }
 }

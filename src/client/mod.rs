@@ -42,6 +42,10 @@ enum Why {
     Credentials(&'static str, String),
     #[error("no sidecar answers at {url}: {why}; is it running? --url or TENURE_URL say where")]
     NoAnswer { url: String, why: String },
+    #[error("what answers at {url} doesn't speak HTTP: {why}; where it is over TLS, say https://")]
+    NotHttp { url: String, why: String },
+    #[error("what answers at {url} doesn't speak TLS: {why}; without it, say http://")]
+    NotTls { url: String, why: String },
     #[error("the certificate of the sidecar at {url} is not trusted: {why}")]
     NotTrusted { url: String, why: String },
     #[error("the sidecar at {url} answered {status}: {error}")]
@@ -62,13 +66,27 @@ impl Why {
         }
     }
 
+    /// A connection was not had.
     fn failed(to: &Sidecar, error: &io::Error) -> Self {
+        let url = to.url.to_string();
         match tls::distrust(error) {
-            Some(why) => Why::NotTrusted {
-                url: to.url.to_string(),
-                why,
+            Some(why) => Why::NotTrusted { url, why },
+            None if tls::is_foreign(error) => Why::NotTls {
+                url,
+                why: error.to_string(),
             },
             None => Why::no_answer(to, error),
+        }
+    }
+
+    /// An answer was not had.
+    fn broken(to: &Sidecar, error: &hyper::Error) -> Self {
+        match error.is_parse() {
+            true => Why::NotHttp {
+                url: to.url.to_string(),
+                why: error.to_string(),
+            },
+            false => Why::no_answer(to, error),
         }
     }
 

@@ -203,7 +203,10 @@ fn budget_error(settings: &Settings<'_>, error: &BudgetError) -> ConfigError {
     if settings.has(&at_fault) {
         return settings.error(&at_fault, error.to_string());
     }
-    let is_default = format!("{error} ({} is the default here)", error.key());
+    let is_default = format!(
+        "{error} ({} is the default here, and follows from ttl)",
+        error.key()
+    );
     if at_fault == "lease.retry_period"
         && settings.has("lease.renew_deadline")
         && matches!(error, BudgetError::NoTimeToRetry { .. })

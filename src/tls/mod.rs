@@ -36,7 +36,12 @@ pub fn server(cert_pem: &[u8], key_pem: &[u8]) -> Result<(Arc<ServerConfig>, Opt
         .map_err(|error| Unfit::Certificate(error.to_string()))?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(|error| Unfit::Key(format!("does not go with the certificate: {error}")))?;
+        .map_err(|error| match error {
+            Error::InconsistentKeys(_) => {
+                Unfit::Key(format!("does not go with the certificate: {error}"))
+            }
+            error => Unfit::Key(format!("can't be used: {error}")),
+        })?;
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     Ok((Arc::new(config), expiry))
 }
@@ -59,6 +64,12 @@ pub fn client(ca_pem: &[u8]) -> Result<Arc<ClientConfig>, String> {
         .with_no_client_auth();
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Whether the other end says what isn't TLS.
+pub fn is_foreign(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(error, Some(Error::InvalidMessage(_)))
 }
 
 /// Why a server's certificate is not taken, where that is what went wrong.

@@ -300,6 +300,14 @@ fn what_is_no_good_at_the_start_is_said_by_key_and_file_but_not_shown() {
     let bad_token = scene.directory.path().join("bad-token");
     fs::write(&bad_token, "s3cret").unwrap();
     let other_key = certificates.file("client.key");
+    let damaged_key = scene.directory.path().join("damaged.key");
+    let key = fs::read_to_string(certificates.file("server.key")).unwrap();
+    let middle = key.len() / 2;
+    fs::write(
+        &damaged_key,
+        [&key[..middle], "AAAA", &key[middle + 4..]].concat(),
+    )
+    .unwrap();
     let identity = |key: &Path| {
         let cert = certificates.file("server.pem");
         format!("tls: {{ cert_file: {cert:?}, key_file: {key:?} }}")
@@ -322,6 +330,10 @@ fn what_is_no_good_at_the_start_is_said_by_key_and_file_but_not_shown() {
                 "http.tls: /",
                 "/client.key: does not go with the certificate",
             ],
+        ),
+        (
+            identity(&damaged_key),
+            ["http.tls: /", "/damaged.key: can't be used: "],
         ),
         (
             identity(&certificates.file("server.pem")),
@@ -377,6 +389,19 @@ fn a_token_is_never_sent_where_others_can_hear_it_nor_to_whom_nobody_vouches_for
             .contains("is not trusted: it is of an authority"),
         "{output:?}"
     );
+
+    let without_tls = format!("http://localhost:{}", a.api);
+    let output = verb("status", &without_tls, &[]);
+    assert!(output.stderr.contains("say https://"), "{output:?}");
+    let plain = scene.spec("b").start();
+    let with_tls = format!("https://localhost:{}", plain.api);
+    let output = verb(
+        "status",
+        &with_tls,
+        &scene.access(&certificates, &token_file),
+    );
+    assert!(output.stderr.contains("say http://"), "{output:?}");
+    drop(plain);
 
     // As openssl makes it where nothing else is asked for.
     drop(a);
