@@ -23,8 +23,12 @@ impl Session {
     }
 
     /// `before` and `after` stand around the sidecar's command in that shell.
+    ///
+    /// It stays until [`Session::exit_code`]: when the shell has ended, `script` waits ten milliseconds for what the kernel
+    /// has still to pass on to it, and on a busy machine that is not enough.
     fn start_in(application: &str, before: &str, after: &str) -> Session {
-        let start = |sidecar: &str| format!("{before} {sidecar} {after}");
+        let start =
+            |sidecar: &str| format!("{before} {sidecar} {after}; code=$?; read end; exit $code");
         Session::of(application, start, &[])
     }
 
@@ -82,6 +86,7 @@ impl Session {
 
     #[track_caller]
     fn exit_code(&mut self) -> Option<i32> {
+        self.type_in(b"\n");
         eventually("its end", EXIT_BOUND, || self.script.try_wait().unwrap()).code()
     }
 }
