@@ -6,6 +6,7 @@
 use super::deadline::{Due, Term};
 use super::offspring;
 use super::shim::Guarded;
+use super::terminal::from_background;
 use super::wire::{self, Message, Received};
 use crate::clock::{self, Timer};
 use crate::election::Deadline;
@@ -42,7 +43,9 @@ pub fn guard(args: &Guard) -> u8 {
     match run(args) {
         Ok(()) => 0,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "tenure: the application's guardian: {error}");
+            let _ = from_background(|| {
+                writeln!(io::stderr(), "tenure: the application's guardian: {error}")
+            });
             1
         }
     }
@@ -271,7 +274,11 @@ fn ended(application: Pid) -> io::Result<Option<WaitIdStatus>> {
 /// Whether somebody has typed Ctrl-Z. Nobody could make it go on: the shell knows of the sidecar only, which goes on leading.
 fn was_suspended(application: Pid) -> io::Result<bool> {
     let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
-    let status = waitid(WaitId::Pid(application), options)?;
+    let status = match waitid(WaitId::Pid(application), options) {
+        // It has ended since it was looked at: such a one can't stop any more.
+        Err(Errno::CHILD) => None,
+        status => status?,
+    };
     let signal = status.and_then(|status| status.stopping_signal());
     Ok(signal == Some(Signal::TSTP.as_raw()))
 }
@@ -332,5 +339,20 @@ impl Signals {
     fn forget(&mut self) {
         let mut some = [0; 64];
         while self.child.read(&mut some).is_ok_and(|read| read > 0) {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_ended_is_not_suspended() {
+        let mut child = Command::new("true").spawn().unwrap();
+        let application = Pid::from_child(&child);
+        let stays = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(application), stays).unwrap();
+        assert!(!was_suspended(application).unwrap());
+        child.wait().unwrap();
     }
 }

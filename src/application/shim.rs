@@ -45,7 +45,7 @@ impl Guarded {
 /// The shim's main. It returns only where it could not become the application, with its exit status.
 pub fn guarded(args: &Guarded) -> u8 {
     let (error, code) = become_application(args);
-    let _ = writeln!(io::stderr(), "tenure: {error}");
+    let _ = terminal::from_background(|| writeln!(io::stderr(), "tenure: {error}"));
     code
 }
 
