@@ -16,6 +16,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::process::{Pid, Signal};
 use std::ffi::OsString;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -128,8 +129,12 @@ impl Exec {
 
     /// Passes a signal on to the application's process group, if it runs.
     pub fn forward(&self, signal: Signal) {
-        if let Some(current) = &self.0.0.orders().current {
+        if let Some(current) = &mut self.0.0.orders().current {
             current.tell(Message::Signal(signal.as_raw()));
+            if signal == Signal::CONT {
+                current.was_continued = true;
+                self.0.0.wake();
+            }
         }
     }
 }
@@ -166,6 +171,8 @@ struct Orders {
 struct Current {
     term: Term,
     guardian: Arc<OwnedFd>,
+    /// A shell that has taken the terminal from whom it stopped gives it back, and continues that.
+    was_continued: bool,
 }
 
 impl Shared {
@@ -242,7 +249,7 @@ struct Run {
 /// A guardian that is well carries out an order within this.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A shell gives it without a word.
+/// To a sidecar that runs in the background, a shell gives it without a word.
 const LOOK_FOR_TERMINAL: Duration = Duration::from_millis(100);
 
 /// The exit code of what was killed.
@@ -313,6 +320,7 @@ impl Supervisor {
         orders.current = Some(Current {
             term,
             guardian: Arc::clone(&ours),
+            was_continued: false,
         });
         Ok(Some(Run {
             token,
@@ -357,7 +365,9 @@ impl Supervisor {
                 );
                 return Ok(self.take_over(guardian, started.is_some()));
             }
+            let is_elsewhere = matches!(terminal, Terminal::Elsewhere);
             if let Some(group) = started
+                && (is_elsewhere || self.was_continued())
                 && terminal.lend_late(group)
             {
                 // The kernel has stopped it where it has tried to read before.
@@ -399,6 +409,13 @@ impl Supervisor {
             .env("TENURE_FENCING_TOKEN", token.to_string())
             .stdin(Stdio::from(socket));
         command
+    }
+
+    /// Whether it was since it was asked last.
+    fn was_continued(&self) -> bool {
+        let mut orders = self.shared.orders();
+        let current = orders.current.as_mut();
+        current.is_some_and(|current| mem::take(&mut current.was_continued))
     }
 
     fn lost_at(&self) -> Time {

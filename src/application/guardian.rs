@@ -13,8 +13,8 @@ use crate::election::Deadline;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, getpid, kill_process_group,
-    set_child_subreaper, wait, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, getpgid, getpid, getppid,
+    kill_process_group, set_child_subreaper, wait, waitid,
 };
 use rustix::termios::isatty;
 use signal_hook::low_level::pipe;
@@ -129,12 +129,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl Guardian {
     fn start(&mut self, args: &Guard, stdin: OwnedFd, is_lent: bool) -> io::Result<Pid> {
+        // Who is an orphan has another parent, and that has lent nothing.
+        let sidecar = getppid().filter(|_| is_lent);
+        let lender = sidecar.and_then(|sidecar| getpgid(Some(sidecar)).ok());
         let guarded = Guarded {
             command: args.command.clone(),
             guardian: getpid().as_raw_pid(),
             // What comes later than this is asked of the guardian, but a shim has nobody to ask.
             start_before: self.term.next().unwrap_or_default(),
-            takes_terminal: is_lent,
+            takes_terminal_of: lender.map(Pid::as_raw_pid),
         };
         let child = Command::new("/proc/self/exe")
             .arg0("tenure")

@@ -21,8 +21,8 @@ pub struct Guarded {
     pub guardian: i32,
     /// When the application may no longer be started.
     pub start_before: Time,
-    /// Whether its standard input is a terminal that is the application's while it runs.
-    pub takes_terminal: bool,
+    /// The process group that lends it the terminal at its standard input, if one does.
+    pub takes_terminal_of: Option<i32>,
 }
 
 impl Guarded {
@@ -33,8 +33,8 @@ impl Guarded {
             format!("--guardian={}", self.guardian).into(),
             format!("--start-before={}", self.start_before.as_nanos()).into(),
         ];
-        if self.takes_terminal {
-            args.push("--takes-terminal".into());
+        if let Some(lender) = self.takes_terminal_of {
+            args.push(format!("--takes-terminal-of={lender}").into());
         }
         args.push("--".into());
         args.extend(self.command.iter().cloned());
@@ -64,8 +64,8 @@ fn become_application(args: &Guarded) -> (String, u8) {
             FAILED,
         );
     }
-    if args.takes_terminal {
-        terminal::take();
+    if let Some(lender) = args.takes_terminal_of.and_then(Pid::from_raw) {
+        terminal::take(lender);
     }
     if clock::now() >= args.start_before {
         return (

@@ -6,15 +6,14 @@
 //! takes the terminal back, in the mode that it was in.
 //!
 //! Meanwhile the kernel stops whoever of the sidecar's process group reads from the terminal, all of the group with it. So
-//! nothing is lent by a sidecar that is part of a pipeline, whose end may be a pager.
+//! nothing is lent by a sidecar that writes into a pipe, whose end may be a pager.
 
 use nix::sys::signal::{SigSet, Signal};
+use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::process::{Pid, getpgrp, test_kill_process_group};
 use rustix::stdio::{stdin, stdout};
-use rustix::termios::{
-    OptionalActions, Termios, isatty, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp,
-};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp};
 
 /// The terminal at standard input. Dropping this, when nothing is left of whom it was lent to, takes it back.
 #[derive(Debug)]
@@ -33,22 +32,23 @@ pub(super) enum Terminal {
 impl Terminal {
     /// Looks, before the application is started.
     pub(super) fn find() -> Self {
-        let (Ok(foreground), true) = (tcgetpgrp(stdin()), isatty(stdout())) else {
+        let Some(foreground) = tcgetpgrp(stdin()).ok().filter(|_| !writes_into_pipe()) else {
             return Terminal::None;
         };
-        if foreground != getpgrp() {
+        if foreground != getpgrp() && !is_free(foreground) {
             return Terminal::Elsewhere;
         }
         tcgetattr(stdin()).map_or(Terminal::None, |mode| Terminal::Lent { mode })
     }
 
-    /// Lends it to an application that has started without it, where this process has got it since. Says whether it did.
+    /// Lends it to an application that has started without it, or has lost it with this process to the shell: where this
+    /// process has it. Says whether it did.
     pub(super) fn lend_late(&mut self, group: Pid) -> bool {
-        if !matches!(self, Terminal::Elsewhere) {
-            return false;
+        if matches!(self, Terminal::Elsewhere) {
+            *self = Terminal::find();
         }
-        *self = Terminal::find();
-        matches!(self, Terminal::Lent { .. }) && tcsetpgrp(stdin(), group).is_ok()
+        let is_to_lend = matches!(self, Terminal::Lent { .. });
+        is_to_lend && tcgetpgrp(stdin()) == Ok(getpgrp()) && tcsetpgrp(stdin(), group).is_ok()
     }
 }
 
@@ -58,7 +58,6 @@ impl Drop for Terminal {
             return;
         };
         // Somebody else may have been given it meanwhile.
-        let is_free = |group| test_kill_process_group(group) == Err(Errno::SRCH);
         if tcgetpgrp(stdin()).is_ok_and(is_free) {
             from_background(|| {
                 let _ = tcsetpgrp(stdin(), getpgrp());
@@ -68,11 +67,23 @@ impl Drop for Terminal {
     }
 }
 
-/// Takes the terminal at standard input for this process's group. A terminal that has hung up is nobody's.
-pub(super) fn take() {
-    from_background(|| {
-        let _ = tcsetpgrp(stdin(), getpgrp());
-    });
+/// Takes the terminal at standard input for this process's group, if the lender's group has it still: a shell may have taken
+/// it back.
+pub(super) fn take(lender: Pid) {
+    if tcgetpgrp(stdin()).is_ok_and(|group| group == lender || is_free(group)) {
+        // A terminal that has hung up is nobody's.
+        let _ = from_background(|| tcsetpgrp(stdin(), getpgrp()));
+    }
+}
+
+/// Whether nobody is left of the group. Who was killed could not give the terminal back.
+fn is_free(group: Pid) -> bool {
+    test_kill_process_group(group) == Err(Errno::SRCH)
+}
+
+fn writes_into_pipe() -> bool {
+    let kind = fstat(stdout()).map(|file| FileType::from_raw_mode(file.st_mode));
+    matches!(kind, Ok(FileType::Fifo | FileType::Socket))
 }
 
 /// Does what the kernel may stop a process for that doesn't have the terminal, and so all of its group: to write

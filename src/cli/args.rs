@@ -97,7 +97,7 @@ pub(super) enum Verb {
         #[arg(long)]
         start_before: u64,
         #[arg(long)]
-        takes_terminal: bool,
+        takes_terminal_of: Option<i32>,
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },

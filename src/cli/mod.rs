@@ -87,13 +87,13 @@ fn run(verb: Verb) -> u8 {
         Verb::Guarded {
             guardian,
             start_before,
-            takes_terminal,
+            takes_terminal_of,
             command,
         } => application::guarded(&Guarded {
             command,
             guardian,
             start_before: Time::from_nanos(start_before),
-            takes_terminal,
+            takes_terminal_of,
         }),
         Verb::Version => print(&format!("tenure {}\n", daemon::VERSION)),
     }

@@ -22,7 +22,7 @@ use sidecar::Sidecar;
 use std::fmt::Display;
 use std::io::{self, Write};
 use thiserror::Error;
-use url::encoded;
+use url::{Url, encoded};
 
 /// Why a verb has nothing to show.
 #[derive(Debug, Error)]
@@ -81,12 +81,14 @@ impl Why {
 
     /// An answer was not had.
     fn broken(to: &Sidecar, error: &hyper::Error) -> Self {
-        match error.is_parse() {
-            true => Why::NotHttp {
-                url: to.url.to_string(),
-                why: error.to_string(),
-            },
-            false => Why::no_answer(to, error),
+        match &to.url {
+            Url::Tcp { tls: false, .. } if error.is_parse() && !error.is_parse_too_large() => {
+                Why::NotHttp {
+                    url: to.url.to_string(),
+                    why: error.to_string(),
+                }
+            }
+            _ => Why::no_answer(to, error),
         }
     }
 

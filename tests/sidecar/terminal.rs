@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use tempfile::TempDir;
 
+/// The process id of an application's sidecar, as a shell that is the application finds it.
+const SIDECAR: &str = "$(ps -o ppid= -p $PPID)";
+
 /// A sidecar at a terminal, which runs a shell script.
 struct Session {
     script: Child,
@@ -178,8 +181,9 @@ fn in_a_pipeline_the_terminal_stays_with_the_sidecar_and_what_is_typed_stops_it_
 
 #[test]
 fn a_sidecar_goes_on_writing_to_a_terminal_that_is_lent() {
-    let application = "trap '' HUP; stty tostop; echo ready; read line; kill -HUP $(ps -o ppid= -p $PPID); read line";
-    let mut session = Session::start(application);
+    let application =
+        format!("trap '' HUP; stty tostop; echo ready; read line; kill -HUP {SIDECAR}; read line");
+    let mut session = Session::start(&application);
     session.see("ready");
     session.type_in(b"now\n");
     session.see("log level reread");
@@ -198,6 +202,45 @@ fn a_sidecar_that_is_brought_to_the_foreground_lends_the_terminal_then() {
     session.type_in(line.as_bytes());
     session.see("ready");
     session.type_in(b"fg\n");
+    session.type_in(b"words\n");
+    session.see("got <words>");
+}
+
+#[test]
+fn a_sidecar_that_was_stopped_lends_the_terminal_again_when_it_goes_on_in_the_foreground() {
+    // Who has begun to read gets what is typed, whoever has the terminal by then.
+    let application = format!(
+        "kill -STOP {SIDECAR}; until [ -e go ]; do sleep 0.01; done; read line; echo \"got <$line>\""
+    );
+    let interactive = |_: &str| "bash --norc -i".to_owned();
+    let mut session = Session::of(&application, interactive, &[("PS1", "")]);
+    let tenure = env!("CARGO_BIN_EXE_tenure");
+    let line = format!("{tenure} exec --config tenure.yaml -- bash application\n");
+    session.type_in(line.as_bytes());
+    session.see("Stopped");
+    session.type_in(b"fg\n");
+    fs::write(session.directory.path().join("go"), "").unwrap();
+    session.type_in(b"words\n");
+    session.see("got <words>");
+}
+
+#[test]
+fn the_terminal_is_lent_also_where_what_is_printed_goes_to_a_file() {
+    let application = "echo ready >&2; read line; echo \"got <$line>\" >&2";
+    let mut session = Session::start_in(application, "", "> printed");
+    session.see("ready");
+    session.type_in(b"words\n");
+    session.see("got <words>");
+    assert_eq!(session.exit_code(), Some(0));
+}
+
+#[test]
+fn the_terminal_is_lent_by_the_next_one_where_the_former_was_killed_and_could_not_give_it_back() {
+    let application = format!(
+        "if mkdir first; then kill -KILL {SIDECAR}; fi; echo ready; read line; echo \"got <$line>\""
+    );
+    let mut session = Session::of(&application, |sidecar| format!("{sidecar}; {sidecar}"), &[]);
+    session.see("ready");
     session.type_in(b"words\n");
     session.see("got <words>");
 }
