@@ -95,6 +95,7 @@ impl Session {
 }
 
 impl Drop for Session {
+    #[expect(clippy::print_stderr, reason = "libtest shows it where a test fails")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let screen = fs::read(self.screen()).unwrap_or_default();
