@@ -3,9 +3,11 @@
 //! A new one is made with what the files held last. Those that are open go on; but not where the certificate that they
 //! showed has been exchanged: the API looks at it with each request, and one day it has expired.
 
-use super::Credentials;
 use super::tls::Tls;
+use super::{Credentials, reason};
 use futures_util::future::BoxFuture;
+use http_body_util::BodyExt;
+use http_body_util::combinators::MapErr;
 use hyper::body::Incoming;
 use hyper::header::AUTHORIZATION;
 use hyper::{Request, Response, Uri};
@@ -22,7 +24,7 @@ use tower::{BoxError, Service};
 
 pub(super) struct Connections {
     connector: Connector,
-    open: Client<Connector, Body>,
+    open: Client<Connector, Sent>,
     /// What those that are open were made with, as far as it matters to them.
     made_with: Option<Arc<Tls>>,
 }
@@ -66,11 +68,18 @@ impl Service<Request<Body>> for Connections {
         if let Some(bearer) = self.connector.credentials.bearer() {
             request.headers_mut().insert(AUTHORIZATION, bearer);
         }
-        self.open.request(request)
+        self.open.request(request.map(sent))
     }
 }
 
-fn none_yet(connector: &Connector) -> Client<Connector, Body> {
+/// A request's body, whose errors are told in words: see [`reason`].
+type Sent = MapErr<Body, fn(kube::Error) -> String>;
+
+fn sent(body: Body) -> Sent {
+    body.map_err(|error| reason(&error))
+}
+
+fn none_yet(connector: &Connector) -> Client<Connector, Sent> {
     Builder::new(TokioExecutor::new()).build(connector.clone())
 }
 
