@@ -4,17 +4,21 @@
 
 mod support;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
 use support::api_server::{ApiServer, Fault};
+use support::certificates::Certificates;
 use tempfile::{NamedTempFile, TempDir};
 use tenure::clock;
-use tenure::kubernetes::Cluster;
+use tenure::kubernetes::{Cluster, reason};
+use tenure::tls;
 
 fn find(kubeconfig: &str) -> Result<Cluster, String> {
     let file = NamedTempFile::new().unwrap();
@@ -95,6 +99,78 @@ fn a_token_in_a_file_is_shown_as_the_file_holds_it_and_the_former_while_it_holds
     assert!(missing.contains("/token: "), "{missing}");
 }
 
+/// A kubeconfig for a server that is encrypted, with these keys of the cluster and of the user.
+fn secured(server: &ApiServer, cluster: Value, user: Value) -> String {
+    let config = ApiServer::kubeconfig(server.port(), "default").replace("http:", "https:");
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    let add = |to: &mut Value, more: Value| {
+        let more = more.as_object().unwrap().clone();
+        to.as_object_mut().unwrap().extend(more);
+    };
+    add(&mut config["clusters"][0]["cluster"], cluster);
+    add(&mut config["users"][0]["user"], user);
+    config.to_string()
+}
+
+#[test]
+fn what_the_kubeconfig_holds_itself_makes_a_connection_that_is_encrypted() {
+    let made = Certificates::made();
+    made.issue_for("IP:127.0.0.1", "server", 2);
+    let server = ApiServer::started();
+    let pem = |name: &str| fs::read(made.file(name)).unwrap();
+    server.secure(&made, std::str::from_utf8(&pem("ca.pem")).unwrap());
+    let data = |name: &str| STANDARD.encode(pem(name));
+    let authority = json!({ "certificate-authority-data": data("ca.pem") });
+    let user = json!({
+        "client-certificate-data": data("client.pem"), "client-key-data": data("client.key"),
+    });
+    let ask = |kubeconfig: &str| {
+        let cluster = find(kubeconfig).unwrap();
+        let mut asked = Err("not asked".to_owned());
+        run(async {
+            let leases: Api<Lease> = Api::namespaced(cluster.client().unwrap(), "default");
+            let answer = leases.get_opt("a").await;
+            asked = answer.map_err(|error| reason(&error));
+        });
+        asked
+    };
+    assert_eq!(ask(&secured(&server, authority, user)), Ok(None));
+    let shown = tls::certificates(&pem("client.pem")).unwrap();
+    assert_eq!(server.certificate().unwrap(), *shown[0]);
+    assert_eq!(server.authorization(), "Bearer fake-token");
+
+    let stranger = Certificates::made();
+    let stranger = STANDARD.encode(fs::read(stranger.file("ca.pem")).unwrap());
+    let stranger = json!({ "certificate-authority-data": stranger });
+    let error = ask(&secured(&server, stranger, json!({}))).unwrap_err();
+    assert!(error.contains("invalid peer certificate"), "{error}");
+}
+
+#[test]
+fn of_several_kubeconfigs_the_first_to_say_something_has_the_say() {
+    let server = ApiServer::started();
+    let directory = TempDir::new().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let first = "current-context: \"\"\nusers: [{ name: fake, user: { token: first, as: them, as-groups: [a, b] } }]\n---\nclusters:\n";
+    let paths = [
+        file("first", first),
+        file("second", &ApiServer::kubeconfig(server.port(), "second")),
+        file("third", &ApiServer::kubeconfig(1, "third")),
+    ];
+    let paths = format!(":{}", paths.join(":"));
+    let cluster = Cluster::find(&|name| (name == "KUBECONFIG").then(|| paths.clone())).unwrap();
+    assert_eq!(cluster.namespace(), "second");
+    run(async {
+        let leases: Api<Lease> = Api::namespaced(cluster.client().unwrap(), "default");
+        leases.get_opt("a").await.unwrap();
+    });
+    assert_eq!(server.authorization(), "Bearer first");
+}
+
 #[test]
 fn a_client_is_made_though_the_server_is_down_and_works_once_it_is_back() {
     let server = ApiServer::started();
@@ -157,15 +233,65 @@ fn the_fake_server_keeps_pods_whose_labels_are_patched_and_events() {
 fn what_cannot_be_used_is_said_with_a_remedy_and_without_what_is_secret() {
     let nowhere = Cluster::find(&|_| None).unwrap_err();
     assert!(nowhere.contains("set KUBECONFIG"), "{nowhere}");
+    let broken = find("current-context: [hush]").unwrap_err();
+    assert!(
+        broken.contains(", line 1: ") && !broken.contains("hush"),
+        "{broken}"
+    );
     let broken = find("users: [{ name: a, user: { token: hush hush } ").unwrap_err();
     assert!(
         broken.contains("kubectl config view") && !broken.contains("hush"),
         "{broken}"
     );
-    let program = ApiServer::kubeconfig(1, "default").replace(
-        r#""token":"fake-token""#,
-        r#""exec":{"apiVersion":"client.authentication.k8s.io/v1","command":"/bin/false","interactiveMode":"Never"}"#,
-    );
-    let program = find(&program).unwrap_err();
-    assert!(program.contains("a client certificate"), "{program}");
+    for (user, why) in [
+        (
+            json!({ "exec": { "command": "/bin/false" } }),
+            "a client certificate",
+        ),
+        (
+            json!({ "auth-provider": { "name": "gcp" } }),
+            "a client certificate",
+        ),
+        (
+            json!({ "username": "a", "password": "hush" }),
+            "a client certificate",
+        ),
+        (json!({ "token": "hush\nhush" }), "the kubeconfig's token"),
+        (
+            json!({ "client-key-data": "aHVzaA==" }),
+            "no client-certificate",
+        ),
+        (
+            json!({ "client-certificate": "cert", "client-key": "hush" }),
+            "/cert: No such file",
+        ),
+        (
+            json!({ "client-certificate-data": "hush!" }),
+            "client-certificate-data is not in base64",
+        ),
+    ] {
+        let server = ApiServer::started();
+        let error = find(&secured(&server, json!({}), user)).unwrap_err();
+        assert!(error.contains(why) && !error.contains("hush"), "{error}");
+    }
+    for (cluster, why) in [
+        (
+            json!({ "insecure-skip-tls-verify": true }),
+            "name the authority",
+        ),
+        (json!({ "tls-server-name": "a b" }), "neither a host's name"),
+        (
+            json!({ "certificate-authority-data": "aHVzaA==" }),
+            "holds no certificate",
+        ),
+        (
+            json!({ "certificate-authority": "ca" }),
+            "/ca: No such file",
+        ),
+        (json!({ "server": "" }), "its server"),
+    ] {
+        let server = ApiServer::started();
+        let error = find(&secured(&server, cluster, json!({}))).unwrap_err();
+        assert!(error.contains(why) && !error.contains("hush"), "{error}");
+    }
 }

@@ -14,6 +14,8 @@ mod authentication;
 mod cli;
 #[path = "sidecar/client_go.rs"]
 mod client_go;
+#[path = "sidecar/cluster_rotation.rs"]
+mod cluster_rotation;
 #[path = "sidecar/config.rs"]
 mod config;
 #[path = "sidecar/elections.rs"]

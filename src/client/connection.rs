@@ -24,6 +24,11 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Longer than any answer of a sidecar.
 const BODY_BYTES: usize = 4 * 1024 * 1024;
 
+/// Whichever way it is connected. As one type, so that HTTP is not compiled for each.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 /// Has to be polled for anything to be sent or received.
 type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
 
@@ -47,22 +52,15 @@ impl Connection {
     }
 
     async fn connect(to: &Sidecar) -> io::Result<Self> {
-        match (&to.url, &to.tls) {
-            (Url::Unix(path), _) => Self::over(UnixStream::connect(path).await?).await,
+        let stream: Box<dyn Stream> = match (&to.url, &to.tls) {
+            (Url::Unix(path), _) => Box::new(UnixStream::connect(path).await?),
             (Url::Tcp { host, .. }, Some(tls)) => {
                 let stream = TcpStream::connect(to.url.authority()).await?;
                 let name = ServerName::try_from(bare(host).to_owned()).map_err(io::Error::other)?;
-                Self::over(tls.connect(name, stream).await?).await
+                Box::new(tls.connect(name, stream).await?)
             }
-            (Url::Tcp { .. }, None) => {
-                Self::over(TcpStream::connect(to.url.authority()).await?).await
-            }
-        }
-    }
-
-    async fn over(
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    ) -> io::Result<Self> {
+            (Url::Tcp { .. }, None) => Box::new(TcpStream::connect(to.url.authority()).await?),
+        };
         let (requests, driver) = handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;

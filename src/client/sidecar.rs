@@ -67,10 +67,11 @@ fn token(file: &Path) -> Result<Token, Why> {
 
 fn trust(file: &Path) -> Result<TlsConnector, Why> {
     let parse = |content: Vec<u8>| {
-        let parsed = tls::client(&content);
-        parsed.map_err(|error| format!("{}: {error}", file.display()))
+        let config = tls::authorities(&content)
+            .and_then(|roots| tls::client(roots, None).map_err(|error| error.to_string()));
+        config.map_err(|error| format!("{}: {error}", file.display()))
     };
     let config = secret::read(file).and_then(parse);
     let config = config.map_err(|error| Why::Credentials("--ca-file", error))?;
-    Ok(TlsConnector::from(Arc::clone(&config)))
+    Ok(TlsConnector::from(Arc::new(config)))
 }

@@ -6,8 +6,10 @@ use crate::election::{Role, Token};
 use crate::status::{ElectionHandle, rfc3339};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::api::{GetParams, PostParams};
+use kube::core::{PartialObjectMeta, Request, request};
+use kube::{Client, Resource};
+use serde::de::IgnoredAny;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -121,15 +123,15 @@ impl Events {
             Subject::Pod => ("v1", "Pod", pod.as_str(), None),
             Subject::PodOfSeveral => ("v1", "Pod", pod.as_str(), Some(status.name())),
         };
-        let object = if *subject == Subject::Lease {
-            let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-            let found = leases.get_metadata(name);
-            within(self.timeout, "get", "leases", found).await?.metadata
-        } else {
-            let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-            let found = pods.get_metadata(name);
-            within(self.timeout, "get", "pods", found).await?.metadata
+        let (resource, url) = match subject {
+            Subject::Lease => ("leases", Lease::url_path(&(), Some(namespace))),
+            _ => ("pods", Pod::url_path(&(), Some(namespace))),
         };
+        let unfit = |error: request::Error| Unanswered::Refused(error.to_string());
+        let request = Request::new(url).get_metadata(name, &GetParams::default());
+        // Whose metadata it is makes no difference.
+        let found = client.request::<PartialObjectMeta<Pod>>(request.map_err(unfit)?);
+        let object = within(self.timeout, "get", resource, found).await?.metadata;
         let of_what = of_what.map_or_else(String::new, |election| format!(" of {election}"));
         let message = format!("{} {what}{of_what}", status.candidate().id);
         let since_1970 = date.duration_since(SystemTime::UNIX_EPOCH);
@@ -150,12 +152,12 @@ impl Events {
             "reportingComponent": "tenure",
             "reportingInstance": pod,
         });
-        let event: Event = serde_json::from_value(event)
-            .map_err(|error| Unanswered::Refused(error.to_string()))?;
-        let events = Api::namespaced(client.clone(), namespace);
         let parameters = PostParams::default();
-        let request = events.create(&parameters, &event);
-        within(self.timeout, "create", "events", request).await?;
+        let request = Request::new(Event::url_path(&(), Some(namespace)))
+            .create(&parameters, event.to_string().into_bytes());
+        // What was created is of no interest.
+        let created = client.request::<IgnoredAny>(request.map_err(unfit)?);
+        within(self.timeout, "create", "events", created).await?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod label;
 pub use events::{About, Events, Subject};
 pub use label::Label;
 
+use crate::kubernetes::reason;
 use kube::Error;
 use std::time::Duration;
 
@@ -42,7 +43,10 @@ async fn within<T>(
             let message = format!("{verb} {resource}: {}", status.message);
             Err(Unanswered::Refused(message))
         }
-        Ok(Err(error)) => Err(Unanswered::Failed(format!("{verb} {resource}: {error}"))),
+        Ok(Err(error)) => {
+            let message = format!("{verb} {resource}: {}", reason(&error));
+            Err(Unanswered::Failed(message))
+        }
         Err(_) => Err(Unanswered::Failed(format!(
             "{verb} {resource}: the cluster's API doesn't answer within {bound:?}"
         ))),

@@ -1,4 +1,4 @@
-//! TLS for the listeners and for those who ask them: from files in PEM to what the TLS library wants.
+//! TLS, of the listeners and of those who ask: from PEM to what the TLS library wants.
 
 mod certificate;
 
@@ -11,7 +11,7 @@ use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{CertificateError, ClientConfig, Error, RootCertStore, ServerConfig};
 
-/// What is spoken inside.
+/// What a listener speaks inside.
 const PROTOCOL: &[u8] = b"http/1.1";
 
 /// What is wrong with a listener's certificate, or with its key; without what is in the key.
@@ -46,24 +46,54 @@ pub fn server(cert_pem: &[u8], key_pem: &[u8]) -> Result<(Arc<ServerConfig>, Opt
     Ok((Arc::new(config), expiry))
 }
 
-/// Whom one who asks trusts.
+/// How one who asks does so: whom it trusts, and who it says that it is, where it says so.
+///
+/// # Errors
+/// Where the certificates and the key are of no use, or not of use together.
+pub fn client(roots: RootCertStore, identity: Option<Identity>) -> Result<ClientConfig, Error> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots);
+    match identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key),
+    }
+}
+
+/// A chain of certificates, of which the first is one's own, and its key.
+pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// Authorities in PEM. One that can't be read is an error: the server's might be of that one.
 ///
 /// # Errors
 /// A sentence on what is wrong.
-pub fn client(ca_pem: &[u8]) -> Result<Arc<ClientConfig>, String> {
+pub fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(ca_pem)? {
+    for (number, certificate) in (1..).zip(certificates(pem)?) {
         roots
             .add(certificate)
-            .map_err(|error| format!("holds a certificate that is no authority's: {error}"))?;
+            .map_err(|error| format!("certificate {number} in it can't be read: {error}"))?;
     }
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![PROTOCOL.to_vec()];
-    Ok(Arc::new(config))
+    Ok(roots)
+}
+
+/// Those that this system trusts. It blocks.
+///
+/// # Errors
+/// Where there are none.
+pub fn system_authorities() -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // The system's hold some that are of no use, and nobody can do anything about that.
+    roots.add_parsable_certificates(found.certs);
+    if !roots.is_empty() {
+        return Ok(roots);
+    }
+    let why = found.errors.first();
+    let why = why.map_or(String::new(), |error| format!(" ({error})"));
+    Err(format!(
+        "this system has no certificates of authorities{why}"
+    ))
 }
 
 /// Whether the other end says what isn't TLS.

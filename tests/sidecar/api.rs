@@ -513,9 +513,10 @@ fn over_tls(
     headers: &str,
 ) -> io::Result<(u16, String)> {
     let trusted = fs::read(certificates.file("ca.pem"))?;
-    let config = tenure::tls::client(&trusted).map_err(io::Error::other)?;
+    let roots = tenure::tls::authorities(&trusted).map_err(io::Error::other)?;
+    let config = tenure::tls::client(roots, None).map_err(io::Error::other)?;
     let name = ServerName::try_from("localhost").unwrap();
-    let session = ClientConnection::new(Arc::clone(&config), name).map_err(io::Error::other)?;
+    let session = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
     let stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(ms(5_000)))?;
     let mut tls = StreamOwned::new(session, stream);

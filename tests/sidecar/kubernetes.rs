@@ -37,7 +37,10 @@ impl Cluster {
 
     pub(crate) fn kubeconfig(&self, port: u16) -> PathBuf {
         let path = self.directory.path().join(format!("{port}.json"));
-        fs::write(&path, ApiServer::kubeconfig(port, "elections")).unwrap();
+        // Not again, while somebody reads it.
+        if !path.exists() {
+            fs::write(&path, ApiServer::kubeconfig(port, "elections")).unwrap();
+        }
         path
     }
 

@@ -9,7 +9,9 @@
 
 mod objects;
 mod patch;
+mod secured;
 
+use super::certificates::Certificates;
 use super::free_port;
 use futures_util::stream::{self, StreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -26,8 +28,10 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
+use tokio_rustls::TlsAcceptor;
 
 /// What is wrong with the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +74,10 @@ struct Shared {
     requests: Mutex<Vec<String>>,
     /// The last request's `Authorization`.
     authorization: Mutex<String>,
+    /// None: plain HTTP.
+    tls: watch::Sender<Option<TlsAcceptor>>,
+    /// What the client of the last connection over TLS has shown, in DER.
+    certificate: Mutex<Option<Vec<u8>>>,
 }
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -83,6 +91,8 @@ impl ApiServer {
             fault: watch::Sender::new(Fault::None),
             requests: Mutex::default(),
             authorization: Mutex::default(),
+            tls: watch::Sender::new(None),
+            certificate: Mutex::default(),
         });
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&shared);
@@ -121,6 +131,12 @@ impl ApiServer {
             "contexts": [{ "name": "fake", "context": { "cluster": "fake", "user": "fake", "namespace": namespace } }],
         });
         config.to_string()
+    }
+
+    /// From now on it shows the server's of these, takes clients' of those authorities, and hangs up on whoever is connected.
+    pub fn secure(&self, certificates: &Certificates, authorities: &str) {
+        let acceptor = secured::acceptor(certificates, authorities);
+        self.shared.tls.send_replace(Some(acceptor));
     }
 
     /// From now on, also for watches that are open.
@@ -197,6 +213,11 @@ impl ApiServer {
         self.shared.authorization.lock().unwrap().clone()
     }
 
+    /// What the client of the last connection over TLS has shown, in DER.
+    pub fn certificate(&self) -> Option<Vec<u8>> {
+        self.shared.certificate.lock().unwrap().clone()
+    }
+
     #[track_caller]
     fn change(&self, change: impl FnOnce(&mut Objects) -> Answer) -> Value {
         self.shared.change(change).unwrap()
@@ -218,19 +239,40 @@ impl Shared {
                 continue;
             };
             let shared = Arc::clone(&self);
+            let mut tls = self.tls.subscribe();
+            let acceptor = tls.borrow_and_update().clone();
             tokio::spawn(async move {
-                let service = service_fn(|request| {
-                    // On a task of its own: what was asked is done though whoever asked hangs up.
-                    let answering = tokio::spawn(Arc::clone(&shared).answer(request));
-                    async { answering.await.unwrap_or(Err("the server panicked")) }
-                });
-                let http = hyper::server::conn::http1::Builder::new();
-                // Fails where either side hangs up.
-                let _ = http
-                    .serve_connection(TokioIo::new(connection), service)
-                    .await;
+                tokio::select! {
+                    () = shared.welcome(connection, acceptor) => {}
+                    _ = tls.changed() => {}
+                }
             });
         }
+    }
+
+    async fn welcome(self: Arc<Self>, connection: TcpStream, acceptor: Option<TlsAcceptor>) {
+        let Some(acceptor) = acceptor else {
+            return self.converse(connection).await;
+        };
+        // Fails where the client doesn't trust it.
+        let Ok(secured) = acceptor.accept(connection).await else {
+            return;
+        };
+        let shown = secured.get_ref().1.peer_certificates();
+        let shown = shown.map(|chain| chain[0].to_vec());
+        *self.certificate.lock().unwrap() = shown;
+        self.converse(secured).await;
+    }
+
+    async fn converse(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let service = service_fn(|request| {
+            // On a task of its own: what was asked is done though whoever asked hangs up.
+            let answering = tokio::spawn(Arc::clone(&self).answer(request));
+            async { answering.await.unwrap_or(Err("the server panicked")) }
+        });
+        let http = hyper::server::conn::http1::Builder::new();
+        // Fails where either side hangs up.
+        let _ = http.serve_connection(TokioIo::new(stream), service).await;
     }
 
     /// An error closes the connection.

@@ -5,7 +5,6 @@ use super::credentials::text;
 use crate::clock;
 use crate::config::TlsConfig;
 use crate::tls::{self, date, not_after};
-use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::path::{Path, PathBuf};
@@ -43,25 +42,20 @@ impl Tls {
                 |_| format!("{SERVER_NAME}: {name:?} is neither a host's name nor an address");
             ServerName::try_from(name.as_str()).map_err(wrong)?;
         }
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots);
         let mut identity = None;
-        let mut client = match &config.identity {
-            None => builder.with_no_client_auth(),
+        let made = match &config.identity {
+            None => tls::client(roots, None).map_err(|error| error.to_string()),
             Some((cert_file, key_file)) => {
                 let chain = certificates(CERT_FILE, cert_file)?;
                 let not_after = chain.first().and_then(|first| not_after(first));
                 refuse_expired(cert_file, not_after)?;
                 identity = Some((cert_file.clone(), not_after));
                 let key = private_key(key_file)?;
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| unfit(cert_file, key_file, &error))?
+                tls::client(roots, Some((chain, key)))
+                    .map_err(|error| unfit(cert_file, key_file, &error))
             }
         };
+        let mut client = made?;
         client.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Tls {
             config: Arc::new(client),
@@ -82,31 +76,15 @@ impl Tls {
     }
 }
 
-/// Those that a file names. One that can't be read is an error: the server's might be of that one.
 fn authorities(file: &Path) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for (number, certificate) in (1..).zip(certificates(CA_FILE, file)?) {
-        roots.add(certificate).map_err(|error| {
-            let file = file.display();
-            format!("{CA_FILE}: {file}: certificate {number} in it can't be read: {error}")
-        })?;
-    }
-    Ok(roots)
+    let pem = text(CA_FILE, file)?;
+    tls::authorities(pem.as_bytes()).map_err(|why| format!("{CA_FILE}: {}: {why}", file.display()))
 }
 
 fn system_authorities() -> Result<RootCertStore, String> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    // The system's hold some that are of no use, and nobody can do anything about that.
-    roots.add_parsable_certificates(found.certs);
-    if !roots.is_empty() {
-        return Ok(roots);
-    }
-    let why = found.errors.first();
-    let why = why.map_or(String::new(), |error| format!(" ({error})"));
-    Err(format!(
-        "{CA_FILE}: is not set, and this system has no certificates of authorities{why}; set it, or install ca-certificates"
-    ))
+    tls::system_authorities().map_err(|why| {
+        format!("{CA_FILE}: is not set, and {why}; set it, or install ca-certificates")
+    })
 }
 
 fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

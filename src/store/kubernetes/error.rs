@@ -1,7 +1,7 @@
 //! What an error of the API means for an election, and how people are told of it.
 
+use crate::kubernetes::reason;
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,15 +26,8 @@ impl Failure {
 
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Self {
-        let status = match error {
-            kube::Error::Api(status) => status,
-            // Not of this API's making: a proxy's page, for instance.
-            kube::Error::SerdeError(error) => {
-                return Failure::Unreachable(format!(
-                    "an answer that is none of the API's: {error}"
-                ));
-            }
-            error => return Failure::Unreachable(with_causes(&error)),
+        let kube::Error::Api(status) = error else {
+            return Failure::Unreachable(reason(&error));
         };
         let message = &status.message;
         match status.code {
@@ -52,19 +45,6 @@ impl From<kube::Error> for Failure {
             _ => Failure::Unreachable(message.clone()),
         }
     }
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// What is wrong, as far as people were told, for all elections of a process.

@@ -3,11 +3,13 @@
 //!
 //! It begins with what is there, so no version to begin from can be too old, and nothing is missed between two.
 
+mod events;
+
 use super::error::Failure;
 use crate::clock::Alarms;
 use crate::election::Time;
 use futures_util::TryFutureExt;
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{WatchEvent, WatchParams};
@@ -63,9 +65,14 @@ impl Watch {
         let (leases, parameters) = (self.leases.clone(), self.parameters.clone());
         let (alarms, bound) = (self.alarms.clone(), self.bound);
         let opening = async move {
-            let opened = alarms.bounded(bound, leases.watch(&parameters, "")).await;
+            let opened = alarms
+                .bounded(bound, events::open(&leases, &parameters))
+                .await;
             let events = opened.ok_or_else(Failure::timed_out)??;
-            Ok(events.map(|event| event.map_err(Failure::from)))
+            Ok(stream::try_unfold(events, async |mut events| {
+                let next = events.next().await?;
+                Ok(next.map(|event| (event, events)))
+            }))
         };
         self.events = Some(opening.try_flatten_stream().boxed());
         self.due = now + KEPT_FOR + bound;
