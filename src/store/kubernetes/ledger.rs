@@ -106,15 +106,26 @@ impl Ledger {
         });
     }
 
-    /// Takes in an answer, or what a watch tells. An older one than is known is passed over: reads are linearizable, so one that
+    /// Takes in an answer to what was asked then: the Lease, or that there is none.
+    pub(super) fn answered(&mut self, record: Option<Record>, asked_at: Time, now: Time) {
+        let version = record.as_ref().map(Record::version);
+        self.take_in(record, version, asked_at, now);
+    }
+
+    /// Takes in what a watch tells.
+    pub(super) fn told(&mut self, record: Record, now: Time) {
+        let version = record.version();
+        self.take_in(Some(record), Some(version), Time::ORIGIN, now);
+    }
+
+    /// A watch tells that it was deleted, when it was like this.
+    pub(super) fn told_of_deletion(&mut self, last: &Record, now: Time) {
+        self.take_in(None, Some(last.version()), Time::ORIGIN, now);
+    }
+
+    /// An older one than is known is passed over: reads are linearizable, so one that
     /// was asked for after the last answer had come is newer, whatever its version.
-    pub(super) fn take_in(
-        &mut self,
-        record: Option<Record>,
-        version: Option<u64>,
-        asked_at: Time,
-        now: Time,
-    ) {
+    fn take_in(&mut self, record: Option<Record>, version: Option<u64>, asked_at: Time, now: Time) {
         let duration = record.as_ref().and_then(Record::duration);
         let mut next = Seen {
             version: version.unwrap_or(0),

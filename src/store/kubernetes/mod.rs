@@ -51,8 +51,10 @@
 //! counts is read.
 
 mod calls;
+mod errand;
 mod error;
 mod ledger;
+mod lookout;
 mod record;
 mod session;
 mod watch;

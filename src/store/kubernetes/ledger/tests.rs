@@ -60,9 +60,7 @@ impl Api {
 
 /// Reads: the answer comes at once.
 fn read(ledger: &mut Ledger, api: &Api, now: Time) {
-    let record = api.record();
-    let version = record.version();
-    ledger.take_in(Some(record), Some(version), now, now);
+    ledger.answered(Some(api.record()), now, now);
 }
 
 fn joined(id: LeaseId, api: &Api, now: Time) -> Ledger {
@@ -245,9 +243,8 @@ fn an_older_answer_that_comes_later_changes_nothing() {
     let mut a = joined(A, &api, at(0));
     let (before, asked_at) = (api.record(), at(1));
     acquire(&mut a, A, &mut api, at(2));
-    let version = before.version();
-    a.take_in(Some(before), Some(version), asked_at, at(3));
-    a.take_in(None, None, asked_at, at(3));
+    a.answered(Some(before), asked_at, at(3));
+    a.answered(None, asked_at, at(3));
     assert!(is_first(&a, A, at(3)));
 }
 
@@ -272,7 +269,8 @@ fn whoever_held_a_lease_that_was_deleted_is_still_waited_for() {
     let mut a = joined(A, &api, at(0));
     acquire(&mut a, A, &mut api, at(0));
     let mut b = joined(B, &api, at(1));
-    b.take_in(None, Some(api.version + 1), Time::ORIGIN, at(2));
+    api.version += 1;
+    b.told_of_deletion(&api.record(), at(2));
     assert!(
         !b.observation(at(2)).unwrap().present,
         "there is nothing to wait for: it is to be made anew"
@@ -304,7 +302,7 @@ fn whoever_was_seen_before_an_old_backup_was_restored_is_waited_for_and_outdone(
     let token = acquire(&mut a, A, &mut api, at(0));
     let mut b = joined(B, &api, at(1));
     api = backup;
-    b.take_in(Some(api.record()), Some(api.version), at(2), at(2));
+    read(&mut b, &api, at(2));
     assert!(!is_first(&b, B, at(10)));
     assert_eq!(b.next_change(at(2)), Some(at(11)));
     let (_, next) = claim(&b, B, at(11)).unwrap();
