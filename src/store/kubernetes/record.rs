@@ -97,7 +97,9 @@ impl Record {
     pub(super) fn succeeds(&self, former: &Record) -> bool {
         let is_the_leadership = self.noted_token() == former.noted_token()
             && self.transitions() == former.transitions();
-        let by_its_holder = is_the_leadership && self.identity().is_none();
+        let by_its_holder = is_the_leadership
+            && self.identity().is_none()
+            && (self.is_annotated() || !former.is_annotated());
         let by_one_like_this = self.noted_token() > former.noted_token() && self.is_annotated();
         self.is_the_object(former) && !self.was_taken_out() && (by_its_holder || by_one_like_this)
     }

@@ -387,6 +387,19 @@ fn whoever_was_taken_out_by_hand_is_waited_for_by_all_whatever_they_have_missed(
 }
 
 #[test]
+fn whoever_was_only_edited_to_look_as_if_it_had_given_it_up_is_waited_for_by_those_who_saw_it() {
+    let mut api = Api::new();
+    let mut a = joined(A, &api, at(0));
+    acquire(&mut a, A, &mut api, at(0));
+    let mut b = joined(B, &api, at(1));
+    api.object.spec.as_mut().unwrap().lease_duration_seconds = Some(1);
+    taken_out(&mut api);
+    read(&mut b, &api, at(2));
+    assert!(!is_first(&b, B, at(11)));
+    assert!(is_first(&b, B, at(12)));
+}
+
+#[test]
 fn nobody_but_a_candidate_like_this_is_trusted_to_have_waited() {
     let mut api = Api::new();
     let mut a = joined(A, &api, at(0));
