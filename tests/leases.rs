@@ -148,7 +148,7 @@ fn many_seeds_find_nothing_wrong_and_leave_out_nothing() {
     let share = sums.led / sums.lasted;
     let faults: u64 = FAULTS.iter().filter_map(|kind| sums.counts.get(kind)).sum();
     println!(
-        "{seeds} seeds: {faults} faults, {} leaderships, a leader {:.1} % of the time, two let pass {} times\n{:?}",
+        "{seeds} seeds: {faults} faults, {} leaderships, a leader {:.1} % of the time, {} pairs let pass\n{:?}",
         sums.leaderships,
         share * 100.0,
         sums.excused,
@@ -158,7 +158,7 @@ fn many_seeds_find_nothing_wrong_and_leave_out_nothing() {
     assert!(sums.leaderships >= 5 * seeds, "{}", sums.leaderships);
     for kind in FAULTS.iter().chain(&CONSEQUENCES) {
         let count = sums.counts.get(kind).copied().unwrap_or(0);
-        assert!(count >= seeds / 5, "{kind:?} happened only {count} times");
+        assert!(count >= seeds / 10, "{kind:?} happened only {count} times");
     }
 }
 

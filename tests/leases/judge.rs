@@ -6,7 +6,7 @@
 //! - Where somebody deletes the Lease, restores an old one, or misleads a client-go candidate into taking it, a leader that
 //!   is cut off doesn't hear of it before its lease is over. Whoever never saw it in the Lease can't know that there is
 //!   anybody to wait for; nor, after a restore, whoever saw nothing of it that was later than what was restored. (Where
-//!   somebody only takes the holder out, the Lease itself tells.)
+//!   somebody only takes the holder out, the Lease itself tells, unless it is edited to look given up.)
 //! - Where the whole cluster is restored from a backup, versions go back. Whoever never saw the former tokens can't know what to
 //!   outdo.
 
@@ -26,8 +26,8 @@ pub(crate) struct Judge {
     knew: BTreeMap<String, Knowledge>,
     highest_token: Token,
     were_versions_set_back: bool,
-    /// How often two were let pass.
-    pub(crate) excused: u64,
+    /// Who was let pass beside whom.
+    pub(crate) excused: BTreeSet<[String; 2]>,
 }
 
 impl Judge {
@@ -35,7 +35,7 @@ impl Judge {
         self.taken_out.extend(holder);
     }
 
-    /// The Lease was deleted, or taken by client-go, while it had this holder.
+    /// The Lease was deleted, taken by client-go, or edited to look given up, while it had this holder.
     pub(crate) fn dispossessed(&mut self, holder: Option<String>) {
         self.taken_out(holder);
         for holder in std::mem::take(&mut self.taken_out) {
@@ -86,7 +86,7 @@ impl Judge {
     /// Both lead, or were promised to.
     pub(crate) fn are_two(&mut self, a: &str, b: &str) -> Option<String> {
         if self.could_not_know(a, b) || self.could_not_know(b, a) {
-            self.excused += 1;
+            self.excused.insert([a, b].map(str::to_owned));
             return None;
         }
         Some(format!("{a} and {b} lead, or were promised to"))

@@ -70,6 +70,14 @@ impl Register {
         identity.filter(|identity| !identity.is_empty())
     }
 
+    /// Whether it looks as if the last holder had given it up.
+    pub(crate) fn looks_given_up(&self) -> bool {
+        let spec = self.object.as_ref().and_then(|lease| lease.spec.as_ref());
+        spec.is_some_and(|spec| {
+            spec.lease_duration_seconds == Some(1) && spec.acquire_time == spec.renew_time
+        }) && self.holder().is_none()
+    }
+
     /// Other objects are written.
     pub(crate) fn others_write(&mut self, times: u64) {
         self.version += times * HISTORIES;

@@ -265,7 +265,7 @@ impl World {
             let left = format!("{holder} is left behind");
             self.accuse(left);
         }
-        self.outcome.excused = self.judge.excused;
+        self.outcome.excused = self.judge.excused.len() as u64;
         self.outcome
     }
 
@@ -440,8 +440,8 @@ impl World {
         let lost = before.filter(|before| holder.as_ref() != Some(before));
         match author {
             Author::Candidate(_) => {}
-            Author::Editor => self.judge.taken_out(lost),
-            Author::Usurper => self.judge.dispossessed(lost),
+            Author::Editor if !self.register.looks_given_up() => self.judge.taken_out(lost),
+            Author::Editor | Author::Usurper => self.judge.dispossessed(lost),
             Author::Restorer(earlier) => {
                 let numbers = [earlier, self.register.last_number()];
                 self.judge.restored(numbers, lost, holder);
