@@ -650,7 +650,7 @@ impl World {
             }
             Kind::RenewTimeEdited => {
                 let time = micro_time(SystemTime::UNIX_EPOCH + BEGINNING + a_while * 100);
-                self.edit(|spec| spec.renew_time = (chance % 3 > 0).then_some(time));
+                self.edit(|spec| spec.renew_time = (!chance.is_multiple_of(3)).then_some(time));
             }
             Kind::DurationEdited => {
                 let seconds = [1, ttl.as_secs(), ttl.as_secs() * u64::from(LONGEST)];
@@ -664,7 +664,7 @@ impl World {
                 });
             }
             Kind::Assigned => {
-                let preferred = (chance % 2 > 0).then(|| "somebody".to_owned());
+                let preferred = (!chance.is_multiple_of(2)).then(|| "somebody".to_owned());
                 self.edit(|spec| {
                     spec.strategy = Some("OldestEmulationVersion".to_owned());
                     spec.preferred_holder = preferred;
