@@ -1,11 +1,12 @@
 //! The requests of one candidate in one election. Each is bounded, and what each answer says goes into the ledger.
 
+use super::errand::{Errand, Request, Step};
 use super::error::{Failure, Troubles};
-use super::ledger::{Claim, Ledger, Renewal};
+use super::ledger::Ledger;
 use super::record::{Record, unheld};
 use crate::clock::{self, Alarms};
-use crate::election::{Event, Lease, LeaseId, Standing, Time, Token};
-use k8s_openapi::api::coordination::v1::Lease as Object;
+use crate::election::Event;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::PostParams;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 /// What every request needs to know.
 pub(super) struct Calls {
-    pub(super) leases: Api<Object>,
+    pub(super) leases: Api<Lease>,
     /// The name of the Lease.
     pub(super) election: String,
     /// How long to wait for an answer.
@@ -23,186 +24,44 @@ pub(super) struct Calls {
     pub(super) ledger: Mutex<Ledger>,
 }
 
-/// Longer than one request, shorter than three.
-const STEPS: u32 = 2;
-
 impl Calls {
-    /// Takes the place that is free, or one that is not written.
-    pub(super) async fn join(&self, id: LeaseId) -> Event {
-        let sent_at = clock::now();
-        self.ledger().join(id);
-        let joined = async {
-            self.read().await?;
-            if self.ledger().record().is_none() {
-                self.create().await?;
-            }
-            match self.claim(id).await? {
-                // Deleted again already.
-                Standing::Gone => Err(Failure::Missing),
-                standing => Ok(standing),
-            }
-        };
-        match self.bounded(self.bound * STEPS, joined).await {
-            Ok(standing) => Event::Joined(Lease {
-                id,
-                token: token(standing),
-                ttl: self.ledger().ttl(),
-                sent_at,
-            }),
-            Err(_) => Event::JoinFailed {
-                lease: id,
-                gone_by: clock::now() + self.ledger().ttl(),
-            },
-        }
+    /// Carries out what the core wants done.
+    pub(super) async fn run(&self, mut errand: Errand) -> Event {
+        let bound = self.bound * errand.requests();
+        let done = self.bounded(bound, self.carry_out(&mut errand)).await;
+        done.unwrap_or_else(|_| errand.failed(&self.ledger(), clock::now()))
     }
 
-    /// Renews the place if it is written, and otherwise sees that the API is there.
-    pub(super) async fn keep_alive(&self, id: LeaseId) -> Event {
-        let begun_at = clock::now();
-        match self.bounded(self.bound, self.renew(id, begun_at)).await {
-            Ok(Some(sent_at)) => Event::KeptAlive {
-                lease: id,
-                sent_at,
-                ttl: self.ledger().ttl(),
-            },
-            Ok(None) => Event::LeaseGone(id),
-            Err(_) => Event::KeepAliveFailed(id),
-        }
-    }
-
-    /// Says since when the place is good; none where it is gone.
-    async fn renew(&self, id: LeaseId, begun_at: Time) -> Result<Option<Time>, Failure> {
-        let mut was_read = false;
+    async fn carry_out(&self, errand: &mut Errand) -> Result<Event, Failure> {
+        let mut step = errand.set_out(&mut self.ledger(), clock::now(), clock::date())?;
         loop {
-            let renewal = self.ledger().renewal(id, clock::now(), clock::date());
-            match renewal {
-                Renewal::Gone => return Ok(None),
-                // An acquisition that is under way counts from when it was sent, not from when this was.
-                Renewal::Unwritten { not_after } if was_read => {
-                    return Ok(Some(not_after.unwrap_or(begun_at).min(begun_at)));
-                }
-                Renewal::Unwritten { .. } => {
-                    self.read().await?;
-                    was_read = true;
-                }
-                Renewal::Write(lease) => match self.replace(&lease).await {
-                    Ok(answer) => {
-                        self.ledger().renewed(id, begun_at);
-                        self.take_in(answer, begun_at);
-                        return Ok(Some(begun_at));
-                    }
-                    // Somebody has edited it, or has it.
-                    Err(Failure::Conflict | Failure::Missing) => self.read().await?,
-                    Err(failure) => return Err(failure),
-                },
-            }
-        }
-    }
-
-    /// Finds the place; acquires the Lease where that is what it takes to be the first.
-    pub(super) async fn verify(&self, id: LeaseId) -> Event {
-        let verified = async {
-            self.read().await?;
-            self.claim(id).await
-        };
-        match self.bounded(self.bound * STEPS, verified).await {
-            Ok(standing) => Event::Verified(id, standing),
-            Err(_) => Event::VerifyFailed(id),
-        }
-    }
-
-    async fn claim(&self, id: LeaseId) -> Result<Standing, Failure> {
-        loop {
-            let claim = self.ledger().claim(id, clock::now(), clock::date());
-            let (lease, token) = match claim {
-                Claim::Stands(standing) => return Ok(standing),
-                Claim::Write(lease, token) => (lease, token),
+            let request = match step {
+                Step::Ask(request) => request,
+                Step::Done(event) => return Ok(event),
             };
-            let sent_at = clock::now();
-            self.ledger().attempt(sent_at);
-            match self.replace(&lease).await {
-                Ok(answer) => {
-                    self.ledger().acquired(id, token, sent_at);
-                    self.take_in(answer, sent_at);
-                }
-                // Another was faster, or this one was and wasn't told.
-                Err(Failure::Conflict | Failure::Missing) => self.read().await?,
-                Err(failure) => return Err(failure),
-            }
-        }
-    }
-
-    /// Gives the place up, and makes sure that it is.
-    pub(super) async fn release(&self, id: LeaseId, in_order: bool) -> Event {
-        let released = async {
-            loop {
-                let update = self.ledger().release(id, in_order, clock::date());
-                let Some(lease) = update else {
-                    return Ok(());
-                };
-                let sent_at = clock::now();
-                match self.replace(&lease).await {
-                    Ok(answer) => self.take_in(answer, sent_at),
-                    Err(Failure::Conflict | Failure::Missing) => self.read().await?,
-                    Err(failure) => return Err(failure),
-                }
-            }
-        };
-        match self.bounded(self.bound * STEPS, released).await {
-            Ok(()) => Event::Released(id),
-            Err(_) => Event::ReleaseFailed(id),
+            let answer = self.ask(request).await;
+            let (now, date) = (clock::now(), clock::date());
+            step = errand.answered(answer, &mut self.ledger(), now, date)?;
         }
     }
 
     /// Reads the Lease; the ledger knows it then.
     pub(super) async fn look(&self) -> Result<(), Failure> {
-        self.bounded(self.bound, self.read()).await
-    }
-
-    async fn read(&self) -> Result<(), Failure> {
         let asked_at = clock::now();
-        let found = self.leases.get_opt(&self.election).await?;
-        let record = found.map(Record::read).transpose()?;
-        self.take_in(record, asked_at);
+        let record = self.bounded(self.bound, self.ask(Request::Read)).await?;
+        self.ledger().answered(record, asked_at, clock::now());
         Ok(())
     }
 
-    async fn create(&self) -> Result<(), Failure> {
-        let asked_at = clock::now();
-        let lease = unheld(&self.election);
-        match self
-            .leases
-            .create(&PostParams::default(), &lease)
-            .await
-            .map_err(Failure::from)
-        {
-            Ok(made) => self.take_in(Some(Record::read(made)?), asked_at),
-            // Somebody else did.
-            Err(Failure::Conflict) => self.read().await?,
-            Err(Failure::Missing) => {
-                return Err(Failure::Refused(
-                    "the namespace does not exist; create it, or set store.kubernetes.namespace"
-                        .to_owned(),
-                ));
-            }
-            Err(failure) => return Err(failure),
-        }
-        Ok(())
-    }
-
-    async fn replace(&self, lease: &Object) -> Result<Option<Record>, Failure> {
+    async fn ask(&self, request: Request) -> Result<Option<Record>, Failure> {
+        let (leases, name) = (&self.leases, self.election.as_str());
         let parameters = PostParams::default();
-        let written = self
-            .leases
-            .replace(&self.election, &parameters, lease)
-            .await?;
-        Record::read(written).map(Some)
-    }
-
-    fn take_in(&self, record: Option<Record>, asked_at: Time) {
-        let version = record.as_ref().map(Record::version);
-        self.ledger()
-            .take_in(record, version, asked_at, clock::now());
+        let answer = match request {
+            Request::Read => leases.get_opt(name).await?,
+            Request::Create => Some(leases.create(&parameters, &unheld(name)).await?),
+            Request::Replace(lease) => Some(leases.replace(name, &parameters, &lease).await?),
+        };
+        answer.map(Record::read).transpose()
     }
 
     async fn bounded<T>(
@@ -225,13 +84,5 @@ impl Calls {
     /// Nobody panics while holding it, and nobody waits.
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What a place that was just joined has of it.
-fn token(standing: Standing) -> Token {
-    match standing {
-        Standing::First(token) => token,
-        Standing::Behind | Standing::Gone => 0,
     }
 }

@@ -106,15 +106,26 @@ impl Ledger {
         });
     }
 
-    /// Takes in an answer, or what a watch tells. An older one than is known is passed over: reads are linearizable, so one that
+    /// Takes in an answer to what was asked then: the Lease, or that there is none.
+    pub(super) fn answered(&mut self, record: Option<Record>, asked_at: Time, now: Time) {
+        let version = record.as_ref().map(Record::version);
+        self.take_in(record, version, asked_at, now);
+    }
+
+    /// Takes in what a watch tells.
+    pub(super) fn told(&mut self, record: Record, now: Time) {
+        let version = record.version();
+        self.take_in(Some(record), Some(version), Time::ORIGIN, now);
+    }
+
+    /// A watch tells that it was deleted, when it was like this.
+    pub(super) fn told_of_deletion(&mut self, last: &Record, now: Time) {
+        self.take_in(None, Some(last.version()), Time::ORIGIN, now);
+    }
+
+    /// An older one than is known is passed over: reads are linearizable, so one that
     /// was asked for after the last answer had come is newer, whatever its version.
-    pub(super) fn take_in(
-        &mut self,
-        record: Option<Record>,
-        version: Option<u64>,
-        asked_at: Time,
-        now: Time,
-    ) {
+    fn take_in(&mut self, record: Option<Record>, version: Option<u64>, asked_at: Time, now: Time) {
         let duration = record.as_ref().and_then(Record::duration);
         let mut next = Seen {
             version: version.unwrap_or(0),
@@ -126,6 +137,7 @@ impl Ledger {
             duration: duration.unwrap_or_default().max(self.author.ttl),
             ousted_until: Time::ORIGIN,
         };
+        let mut was_set_back = false;
         if let Some(seen) = &self.seen {
             let is_newer = match version {
                 Some(version) => version >= seen.version || asked_at > seen.arrived,
@@ -134,30 +146,48 @@ impl Ledger {
             if !is_newer {
                 return;
             }
+            // As by the restore of an old backup.
+            was_set_back = version.is_some_and(|version| version < seen.version);
             next.version = version.unwrap_or(seen.version);
             next.ousted_until = seen.ousted_until;
-            if let Some(former) = &seen.record {
-                let record = next.record.as_ref();
-                if record.is_some_and(|record| record.is_unchanged_since(former)) {
+            if let (Some(former), Some(record)) = (&seen.record, &next.record) {
+                if record.is_unchanged_since(former) {
                     next.unchanged_since = seen.unchanged_since;
                 }
-                if record.is_some_and(|record| record.identity() == former.identity()) {
+                if record.identity() == former.identity() {
                     next.duration = next.duration.max(seen.duration);
-                } else {
-                    // As after the restore of an old backup.
-                    let was_set_back = version.is_some_and(|version| version < seen.version);
-                    let is_ousted = record.is_none_or(|record| !record.succeeds(former));
-                    if (is_ousted || was_set_back) && self.is_anothers(former) {
-                        let expiry = seen.unchanged_since + seen.duration;
-                        next.ousted_until = next.ousted_until.max(expiry);
-                    }
                 }
             }
+        }
+        if self.ousts(next.record.as_ref(), was_set_back) {
+            let duration = self
+                .seen
+                .as_ref()
+                .map_or(next.duration, |seen| seen.duration);
+            // It may have been renewed until now.
+            let until = now + duration.max(next.duration);
+            next.ousted_until = next.ousted_until.max(until);
         }
         let noted = next.record.as_ref().map_or(0, Record::noted_token);
         self.greatest = self.greatest.max(noted);
         self.recognize(&next);
         self.seen = Some(next);
+    }
+
+    /// Whether somebody who may still count on the Lease isn't named in it any more.
+    fn ousts(&self, record: Option<&Record>, was_set_back: bool) -> bool {
+        let former = self.record();
+        match (former.filter(|former| former.identity().is_some()), record) {
+            (Some(former), Some(record)) if record.identity() == former.identity() => false,
+            (Some(former), Some(record)) => was_set_back || !record.succeeds(former),
+            (Some(_), None) => true,
+            // Whoever it was came and went unseen.
+            (None, Some(record)) => {
+                let is_news = former.is_none_or(|former| !record.is_unchanged_since(former));
+                is_news && record.was_taken_out()
+            }
+            (None, None) => false,
+        }
     }
 
     /// Finds out what has become of an acquisition whose answer has not come.
@@ -346,13 +376,6 @@ impl Ledger {
         let seen = self.seen.as_ref()?;
         seen.record.as_ref()?.identity()?;
         Some(seen.unchanged_since + seen.duration)
-    }
-
-    fn is_anothers(&self, record: &Record) -> bool {
-        let own = self.own.as_ref().map(|own| own.identity.as_str());
-        record
-            .identity()
-            .is_some_and(|identity| Some(identity) != own)
     }
 
     fn own_of(&self, id: LeaseId) -> Option<&Own> {

@@ -42,8 +42,13 @@
 //!   is refused.
 //! - **Creating.** It grants nothing. Whether it was this candidate that did it makes no difference.
 //!
-//! A Lease that is deleted, or edited to name another, is lost at once, as a key in etcd is. Who sees it deleted still
-//! waits for the end of the lease that was seen in it.
+//! # When people lay hands on it
+//! A Lease that is deleted, restored from a backup, or edited to name another or nobody, is lost at once, as a key in etcd is. But
+//! its holder may be cut off from that news, and what it promised its application holds on. So whoever was seen to hold it and
+//! isn't named any more is waited for, for a whole ttl from then, for it may have been renewed until then unseen; also by the
+//! candidate that lost it. Not waited for is who gave it up, or has been succeeded by a candidate like this, who waited: the
+//! token, the transitions and the annotations tell. A Lease that names nobody and wasn't given up tells so by itself, even
+//! whoever never saw its holder. Of one that was deleted or restored nothing tells them.
 //!
 //! # Watching
 //! Each election has a watch of its own object. A watch of the whole namespace would be one connection instead of many, but
@@ -51,8 +56,10 @@
 //! counts is read.
 
 mod calls;
+mod errand;
 mod error;
 mod ledger;
+mod lookout;
 mod record;
 mod session;
 mod watch;

@@ -91,12 +91,29 @@ impl Record {
         self.is_the_object(former) && self.lease.spec == former.lease.spec
     }
 
-    /// Whether the former's holder has given it up since, or its lease was over for whoever took it: not where it was
-    /// deleted and made anew, nor where somebody has only taken the holder out. Whoever gives it up writes when.
+    /// Whether the former's holder need not be waited for: it has given the Lease up, or a candidate like this has held it
+    /// since, who has waited. Not where it was deleted and made anew or an old one was restored, nor where others took it: who
+    /// knows what they went by.
     pub(super) fn succeeds(&self, former: &Record) -> bool {
-        let renew_time = |record: &Record| record.spec().and_then(|spec| spec.renew_time.clone());
-        let was_taken_out = self.identity().is_none() && renew_time(self) == renew_time(former);
-        self.is_the_object(former) && !was_taken_out
+        let is_the_leadership = self.noted_token() == former.noted_token()
+            && self.transitions() == former.transitions();
+        let by_its_holder = is_the_leadership
+            && self.identity().is_none()
+            && (self.is_annotated() || !former.is_annotated());
+        let by_one_like_this = self.noted_token() > former.noted_token() && self.is_annotated();
+        self.is_the_object(former) && !self.was_taken_out() && (by_its_holder || by_one_like_this)
+    }
+
+    /// Whether somebody has only taken the holder out. Whoever gives it up acquires it for nobody, for a second, as
+    /// client-go does it.
+    pub(super) fn was_taken_out(&self) -> bool {
+        let Some(spec) = self.spec().filter(|_| self.identity().is_none()) else {
+            return false;
+        };
+        let was_held = spec.acquire_time.is_some() || spec.renew_time.is_some();
+        let was_given_up =
+            spec.lease_duration_seconds == Some(1) && spec.acquire_time == spec.renew_time;
+        was_held && !was_given_up
     }
 
     /// Whether it was not deleted and made anew since.
@@ -233,6 +250,13 @@ impl Record {
         annotations.get(name).map(String::as_str)
     }
 
+    /// How often it has had another holder.
+    fn transitions(&self) -> i32 {
+        let transitions = self.spec().and_then(|spec| spec.lease_transitions);
+        transitions.unwrap_or(0)
+    }
+
+    /// Whether the annotations speak of the holder that it has, or of none where it has none.
     fn is_annotated(&self) -> bool {
         self.annotation(HOLDER) == self.identity()
     }

@@ -1,16 +1,16 @@
 //! A candidate's session: what is asked and what is told, one after the other, and none of it on a task of its own.
 
 use super::calls::Calls;
+use super::errand::Errand;
 use super::error::Failure;
+use super::lookout::Lookout;
 use super::record::Record;
 use super::watch::{Told, Watch};
 use crate::clock::{self, Alarm};
-use crate::election::{Action, Backoff, Event, LeaseId, Observation, Time};
+use crate::election::{Action, Event, Time};
 use crate::store::{Lane, Session};
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A [`Session`] with a [`KubernetesStore`](super::KubernetesStore).
 pub struct KubernetesSession {
@@ -22,17 +22,7 @@ pub struct KubernetesSession {
     look: Lane<Result<(), Failure>>,
     watch: Watch,
     alarm: Alarm,
-    /// What happened and was not fetched yet.
-    ready: VecDeque<Event>,
-    /// What the core was shown last; none where it is to be shown anew.
-    shown: Option<Observation>,
-    is_blind: bool,
-    /// Unless something is read before.
-    look_at: Time,
-    unseen: Backoff,
-    rng: fastrand::Rng,
-    /// The place that the core was told to give up to another.
-    handed_over: Option<LeaseId>,
+    lookout: Lookout,
     warned_of_assignment: bool,
 }
 
@@ -40,36 +30,29 @@ impl KubernetesSession {
     pub(super) fn new(calls: Calls, watch: Watch) -> Self {
         KubernetesSession {
             alarm: calls.alarms.alarm(),
+            lookout: Lookout::new(calls.bound, crate::store::random()),
             calls: Arc::new(calls),
             keepalive: Lane::default(),
             call: Lane::default(),
             look: Lane::default(),
             watch,
-            ready: VecDeque::new(),
-            shown: None,
-            is_blind: false,
-            look_at: Time::ORIGIN,
-            unseen: Backoff::default(),
-            rng: fastrand::Rng::with_seed(crate::store::random()),
-            handed_over: None,
             warned_of_assignment: false,
         }
     }
 
     async fn next_event(&mut self) -> Event {
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            self.warn_of_assignment();
+            if let Some(event) = self.lookout.next() {
+                self.say_whom_it_makes_way_for(&event);
                 return event;
             }
             let due = self.begin_due(clock::now());
             tokio::select! {
                 biased;
-                event = self.keepalive.outcome() => self.asked(event),
-                event = self.call.outcome() => self.asked(event),
-                looked = self.look.outcome() => match looked {
-                    Ok(()) => self.read(),
-                    Err(_) => self.go_blind(),
-                },
+                event = self.keepalive.outcome() => self.done(event),
+                event = self.call.outcome() => self.done(event),
+                looked = self.look.outcome() => self.looked(&looked),
                 told = self.watch.next() => self.told(told),
                 () = self.alarm.wait_until(Some(due)) => self.see(),
             }
@@ -78,40 +61,27 @@ impl KubernetesSession {
 
     /// Begins what is due, and says what will be next.
     fn begin_due(&mut self, now: Time) -> Time {
-        if self.look_at <= now {
+        if self.lookout.take_due(now) {
             let calls = Arc::clone(&self.calls);
             self.look.begin(async move { calls.look().await });
-            // Whatever comes of it comes before.
-            self.look_at = now + self.calls.bound * 3;
         }
         if self.watch.due() <= now {
             self.watch.open(now);
         }
-        let change = self.calls.ledger().next_change(now);
-        let due = self.look_at.min(self.watch.due());
-        change
-            .filter(|_| !self.is_blind)
-            .map_or(due, |change| change.min(due))
+        let due = self.lookout.due(&self.calls.ledger(), now);
+        due.min(self.watch.due())
     }
 
-    /// The outcome of a request. The core is shown first what the answer has shown: what it saw before may be of a time
-    /// when the place was not there yet.
-    fn asked(&mut self, event: Event) {
-        match event {
-            Event::Joined(_) | Event::KeptAlive { .. } | Event::Verified(..) => self.read(),
-            // What is gone may be so by the clock alone.
-            _ => self.see(),
+    fn done(&mut self, event: Event) {
+        self.lookout.done(event, &self.calls.ledger(), clock::now());
+    }
+
+    fn looked(&mut self, outcome: &Result<(), Failure>) {
+        let now = clock::now();
+        match outcome {
+            Ok(()) => self.lookout.has_read(&self.calls.ledger(), now),
+            Err(_) => self.lookout.go_blind(now),
         }
-        self.ready.push_back(event);
-    }
-
-    /// Something was read, or written and answered.
-    fn read(&mut self) {
-        self.is_blind = false;
-        self.unseen = Backoff::default();
-        // Keepalives come before; without a place there are none.
-        self.look_at = clock::now() + self.calls.bound + self.calls.bound / 2;
-        self.see();
     }
 
     fn told(&mut self, told: Told) {
@@ -119,19 +89,12 @@ impl KubernetesSession {
         match told {
             Told::Is(lease) => {
                 if let Ok(record) = Record::read(*lease) {
-                    let version = record.version();
-                    let record = Some(record);
-                    self.calls
-                        .ledger()
-                        .take_in(record, Some(version), Time::ORIGIN, now);
+                    self.calls.ledger().told(record, now);
                 }
             }
             Told::Deleted(lease) => {
                 if let Ok(record) = Record::read(*lease) {
-                    let version = record.version();
-                    self.calls
-                        .ledger()
-                        .take_in(None, Some(version), Time::ORIGIN, now);
+                    self.calls.ledger().told_of_deletion(&record, now);
                 }
             }
             Told::Nothing => {}
@@ -140,55 +103,21 @@ impl KubernetesSession {
         self.see();
     }
 
-    fn go_blind(&mut self) {
-        self.shown = None;
-        self.look_at = clock::now() + self.unseen.next_delay(&mut self.rng);
-        if !self.is_blind {
-            self.is_blind = true;
-            self.ready.push_back(Event::Blind);
-        }
-    }
-
-    /// Shows the core what is news to it.
     fn see(&mut self) {
-        if self.is_blind {
-            return;
-        }
-        self.heed_the_control_plane();
-        let observation = self.calls.ledger().observation(clock::now());
-        let Some(observation) = observation else {
-            return;
-        };
-        let is_news = self.shown.as_ref().is_none_or(|shown| {
-            // Every renewal has a version of its own.
-            let shown = Observation {
-                revision: observation.revision,
-                ..shown.clone()
-            };
-            shown != observation
-        });
-        if is_news {
-            self.shown = Some(observation.clone());
-            self.ready.push_back(Event::Observed(observation));
-        }
+        self.lookout.see(&self.calls.ledger(), clock::now());
     }
 
-    fn heed_the_control_plane(&mut self) {
-        let (to_hand_over, is_assigned) = {
-            let ledger = self.calls.ledger();
-            (ledger.is_to_hand_over(), ledger.is_assigned())
-        };
-        if let Some(place) = to_hand_over
-            && self.handed_over != Some(place)
-        {
-            self.handed_over = Some(place);
+    fn say_whom_it_makes_way_for(&self, event: &Event) {
+        if let Event::Resign { .. } = event {
             tracing::info!(
                 election = self.calls.election,
                 "the Lease's preferredHolder is another; handing over"
             );
-            let cooldown = Duration::ZERO;
-            self.ready.push_back(Event::Resign { cooldown });
         }
+    }
+
+    fn warn_of_assignment(&mut self) {
+        let is_assigned = self.calls.ledger().is_assigned();
         if is_assigned && !self.warned_of_assignment {
             tracing::warn!(
                 election = self.calls.election,
@@ -202,34 +131,24 @@ impl KubernetesSession {
 
 impl Session for KubernetesSession {
     fn begin(&mut self, action: Action) {
+        let Some(errand) = Errand::of(action) else {
+            return;
+        };
         let calls = Arc::clone(&self.calls);
-        match action {
-            Action::Join(id) => {
-                self.shown = None;
-                self.call.begin(async move { calls.join(id).await });
-            }
-            Action::KeepAlive(id) => {
-                self.keepalive
-                    .begin(async move { calls.keep_alive(id).await });
-            }
-            Action::Verify(id) => self.call.begin(async move { calls.verify(id).await }),
-            Action::Release(id) => self.release(id, false),
-            Action::HandOver(id) => self.release(id, true),
-            _ => {}
+        let carried_out = async move { calls.run(errand).await };
+        if let Action::KeepAlive(_) = action {
+            return self.keepalive.begin(carried_out);
         }
+        if let Action::Release(_) | Action::HandOver(_) = action {
+            self.keepalive.clear();
+        }
+        if !matches!(action, Action::Verify(_)) {
+            self.lookout.show_anew();
+        }
+        self.call.begin(carried_out);
     }
 
     fn next(&mut self) -> Pin<Box<dyn Future<Output = Event> + Send + '_>> {
         Box::pin(self.next_event())
-    }
-}
-
-impl KubernetesSession {
-    fn release(&mut self, id: LeaseId, in_order: bool) {
-        let calls = Arc::clone(&self.calls);
-        self.keepalive.clear();
-        self.shown = None;
-        self.call
-            .begin(async move { calls.release(id, in_order).await });
     }
 }

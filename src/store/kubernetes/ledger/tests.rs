@@ -1,10 +1,13 @@
 use super::super::record::unheld;
 use super::*;
 use crate::election::Candidate;
+use k8s_openapi::api::coordination::v1::LeaseSpec;
 
 const TTL: Duration = Duration::from_secs(10);
 const A: LeaseId = LeaseId(0xa);
 const B: LeaseId = LeaseId(0xb);
+const C: LeaseId = LeaseId(0xc);
+const D: LeaseId = LeaseId(0xd);
 
 fn at(seconds: u64) -> Time {
     Time::ORIGIN + Duration::from_secs(seconds)
@@ -60,9 +63,7 @@ impl Api {
 
 /// Reads: the answer comes at once.
 fn read(ledger: &mut Ledger, api: &Api, now: Time) {
-    let record = api.record();
-    let version = record.version();
-    ledger.take_in(Some(record), Some(version), now, now);
+    ledger.answered(Some(api.record()), now, now);
 }
 
 fn joined(id: LeaseId, api: &Api, now: Time) -> Ledger {
@@ -245,9 +246,8 @@ fn an_older_answer_that_comes_later_changes_nothing() {
     let mut a = joined(A, &api, at(0));
     let (before, asked_at) = (api.record(), at(1));
     acquire(&mut a, A, &mut api, at(2));
-    let version = before.version();
-    a.take_in(Some(before), Some(version), asked_at, at(3));
-    a.take_in(None, None, asked_at, at(3));
+    a.answered(Some(before), asked_at, at(3));
+    a.answered(None, asked_at, at(3));
     assert!(is_first(&a, A, at(3)));
 }
 
@@ -272,24 +272,24 @@ fn whoever_held_a_lease_that_was_deleted_is_still_waited_for() {
     let mut a = joined(A, &api, at(0));
     acquire(&mut a, A, &mut api, at(0));
     let mut b = joined(B, &api, at(1));
-    b.take_in(None, Some(api.version + 1), Time::ORIGIN, at(2));
+    // Which b doesn't see.
+    renew(&mut a, A, &mut api, at(4));
+    api.version += 1;
+    b.told_of_deletion(&api.record(), at(5));
     assert!(
-        !b.observation(at(2)).unwrap().present,
+        !b.observation(at(5)).unwrap().present,
         "there is nothing to wait for: it is to be made anew"
     );
     api = Api::new();
     api.version = 300;
     api.object.metadata.uid = Some("two".to_owned());
     b.join(B);
-    read(&mut b, &api, at(3));
-    assert!(!is_first(&b, B, at(10)));
-    assert_eq!(b.next_change(at(3)), Some(at(11)));
-    assert!(is_first(&b, B, at(11)));
-    // Its own former place it need not wait for.
-    let mut a = Ledger::new(author("a"));
-    a.join(A);
-    read(&mut a, &api, at(3));
-    assert!(is_first(&a, A, at(3)));
+    read(&mut b, &api, at(6));
+    assert!(!is_first(&b, B, at(14)));
+    assert_eq!(b.next_change(at(6)), Some(at(15)));
+    assert!(is_first(&b, B, at(15)));
+    // Whoever never saw it doesn't know.
+    assert!(is_first(&joined(C, &api, at(6)), C, at(6)));
 }
 
 #[test]
@@ -304,11 +304,37 @@ fn whoever_was_seen_before_an_old_backup_was_restored_is_waited_for_and_outdone(
     let token = acquire(&mut a, A, &mut api, at(0));
     let mut b = joined(B, &api, at(1));
     api = backup;
-    b.take_in(Some(api.record()), Some(api.version), at(2), at(2));
-    assert!(!is_first(&b, B, at(10)));
-    assert_eq!(b.next_change(at(2)), Some(at(11)));
-    let (_, next) = claim(&b, B, at(11)).unwrap();
+    read(&mut b, &api, at(2));
+    assert!(!is_first(&b, B, at(11)));
+    assert_eq!(b.next_change(at(2)), Some(at(12)));
+    let (_, next) = claim(&b, B, at(12)).unwrap();
     assert!(next > token, "{next} after {token}");
+}
+
+#[test]
+fn a_backup_of_a_lease_that_was_given_up_frees_nothing_though_versions_go_on() {
+    let mut api = Api::new();
+    let never_held = api.object.clone();
+    let mut a = joined(A, &api, at(0));
+    acquire(&mut a, A, &mut api, at(0));
+    assert!(api.apply(&a.release(A, true, date()).unwrap()));
+    let given_up = api.object.clone();
+    for backup in [never_held, given_up.clone()] {
+        api.object = given_up.clone();
+        let mut a = joined(A, &api, at(0));
+        acquire(&mut a, A, &mut api, at(0));
+        let mut b = joined(B, &api, at(1));
+        api.object = backup;
+        api.version += 1;
+        read(&mut b, &api, at(2));
+        assert!(!is_first(&b, B, at(11)));
+        assert!(is_first(&b, B, at(12)));
+    }
+}
+
+fn taken_out(api: &mut Api) {
+    api.object.spec.as_mut().unwrap().holder_identity = Some(String::new());
+    api.version += 1;
 }
 
 #[test]
@@ -318,14 +344,10 @@ fn whoever_was_taken_out_by_hand_is_waited_for_and_whoever_gave_it_up_is_not() {
     acquire(&mut a, A, &mut api, at(0));
     let mut b = joined(B, &api, at(1));
     let (held, version) = (api.object.clone(), api.version);
-    let taken_out = |object: &mut Lease| {
-        object.spec.as_mut().unwrap().holder_identity = Some(String::new());
-    };
-    taken_out(&mut api.object);
-    api.version += 1;
+    taken_out(&mut api);
     read(&mut b, &api, at(2));
-    assert!(!is_first(&b, B, at(10)));
-    assert!(is_first(&b, B, at(11)));
+    assert!(!is_first(&b, B, at(11)));
+    assert!(is_first(&b, B, at(12)));
 
     api.object = held;
     api.version = version;
@@ -334,6 +356,80 @@ fn whoever_was_taken_out_by_hand_is_waited_for_and_whoever_gave_it_up_is_not() {
     assert!(api.apply(&update));
     read(&mut b, &api, at(2));
     assert!(is_first(&b, B, at(2)));
+    // Also by who begins to look.
+    assert!(is_first(&joined(C, &api, at(2)), C, at(2)));
+}
+
+#[test]
+fn whoever_was_taken_out_by_hand_is_waited_for_by_all_whatever_they_have_missed() {
+    let mut api = Api::new();
+    let mut of_nobody = joined(C, &api, at(0));
+    let mut a = joined(A, &api, at(0));
+    acquire(&mut a, A, &mut api, at(0));
+    let mut of_the_last_renewal_but_one = joined(B, &api, at(1));
+    renew(&mut a, A, &mut api, at(4));
+    taken_out(&mut api);
+    read(&mut of_the_last_renewal_but_one, &api, at(5));
+    read(&mut of_nobody, &api, at(5));
+    let of_nothing = joined(B, &api, at(5));
+    // Its application may still count on what it was promised.
+    a.join(D);
+    read(&mut a, &api, at(5));
+    for (ledger, id) in [
+        (of_the_last_renewal_but_one, B),
+        (of_nobody, C),
+        (of_nothing, B),
+        (a, D),
+    ] {
+        assert!(!is_first(&ledger, id, at(14)), "{ledger:?}");
+        assert!(is_first(&ledger, id, at(15)), "{ledger:?}");
+    }
+}
+
+#[test]
+fn whoever_was_only_edited_to_look_as_if_it_had_given_it_up_is_waited_for_by_those_who_saw_it() {
+    let mut api = Api::new();
+    let mut a = joined(A, &api, at(0));
+    acquire(&mut a, A, &mut api, at(0));
+    let mut b = joined(B, &api, at(1));
+    api.object.spec.as_mut().unwrap().lease_duration_seconds = Some(1);
+    taken_out(&mut api);
+    read(&mut b, &api, at(2));
+    assert!(!is_first(&b, B, at(11)));
+    assert!(is_first(&b, B, at(12)));
+}
+
+#[test]
+fn nobody_but_a_candidate_like_this_is_trusted_to_have_waited() {
+    let mut api = Api::new();
+    let mut a = joined(A, &api, at(0));
+    acquire(&mut a, A, &mut api, at(0));
+    let mut b = joined(B, &api, at(1));
+    let written = |api: &mut Api, write: &dyn Fn(&mut LeaseSpec)| {
+        write(api.object.spec.as_mut().unwrap());
+        api.version += 1;
+    };
+    // As by client-go, after somebody has edited the duration.
+    written(&mut api, &|spec| {
+        spec.holder_identity = Some("client-go".to_owned());
+        spec.lease_transitions = Some(2);
+    });
+    read(&mut b, &api, at(2));
+    written(&mut api, &|spec| {
+        spec.holder_identity = None;
+        spec.lease_duration_seconds = Some(1);
+        spec.renew_time = spec.acquire_time.clone();
+    });
+    read(&mut b, &api, at(3));
+    assert!(!is_first(&b, B, at(11)));
+    assert!(is_first(&b, B, at(12)));
+    // A whole lease passes, and another like this gives it up.
+    let mut c = joined(C, &api, at(3));
+    acquire(&mut c, C, &mut api, at(13));
+    read(&mut b, &api, at(13));
+    assert!(api.apply(&c.release(C, true, date()).unwrap()));
+    read(&mut b, &api, at(14));
+    assert!(is_first(&b, B, at(14)));
 }
 
 #[test]

@@ -1,0 +1,83 @@
+//! A candidate of client-go's, by client-go's rule: the Lease is another's for as long as the duration that is written in it,
+//! counted from when it was last seen to change.
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+use std::time::{Duration, SystemTime};
+use tenure::election::Time;
+
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    pub(crate) name: String,
+    /// In whole seconds.
+    pub(crate) lease_duration: Duration,
+    observed: Option<LeaseSpec>,
+    observed_at: Time,
+}
+
+impl Foreign {
+    pub(crate) fn new(name: String, lease_duration: Duration) -> Self {
+        Foreign {
+            name,
+            lease_duration,
+            observed: None,
+            observed_at: Time::ORIGIN,
+        }
+    }
+
+    /// What it writes, having read this.
+    pub(crate) fn campaign(&mut self, lease: &Lease, now: Time, date: SystemTime) -> Option<Lease> {
+        let spec = lease.spec.clone().unwrap_or_default();
+        if self.observed.as_ref() != Some(&spec) {
+            self.observed = Some(spec.clone());
+            self.observed_at = now;
+        }
+        let holder = spec.holder_identity.as_deref().unwrap_or("");
+        let seconds = spec.lease_duration_seconds.unwrap_or(0);
+        let valid_for = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        let is_own = holder == self.name;
+        if !holder.is_empty() && !is_own && now < self.observed_at + valid_for {
+            return None;
+        }
+        let mut written = spec;
+        let now = micro_time(date);
+        if !is_own {
+            written.acquire_time = Some(now.clone());
+            written.lease_transitions = Some(written.lease_transitions.unwrap_or(0) + 1);
+        }
+        written.holder_identity = Some(self.name.clone());
+        written.lease_duration_seconds = i32::try_from(self.lease_duration.as_secs()).ok();
+        written.renew_time = Some(now);
+        Some(with(lease, written))
+    }
+
+    /// What it writes to give up what is its own.
+    pub(crate) fn release(&self, lease: &Lease, date: SystemTime) -> Option<Lease> {
+        let mut written = lease.spec.clone()?;
+        if written.holder_identity.as_ref() != Some(&self.name) {
+            return None;
+        }
+        let now = micro_time(date);
+        written.holder_identity = Some(String::new());
+        written.lease_duration_seconds = Some(1);
+        written.renew_time = Some(now.clone());
+        written.acquire_time = Some(now);
+        Some(with(lease, written))
+    }
+}
+
+fn with(lease: &Lease, spec: LeaseSpec) -> Lease {
+    Lease {
+        spec: Some(spec),
+        ..lease.clone()
+    }
+}
+
+pub(crate) fn micro_time(date: SystemTime) -> MicroTime {
+    let since = date
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+    MicroTime(Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX))
+}
