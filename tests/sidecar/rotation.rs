@@ -2,6 +2,7 @@
 
 use crate::support::certificates::{Certificates, SERVER_NAME};
 use crate::support::etcd::Etcd;
+use crate::support::relay::{Mode, Relay};
 use crate::support::sidecar::{ROLE_BOUND, Sidecar, Spec};
 use crate::support::witness::Witnesses;
 use crate::support::{eventually, let_pass, ms};
@@ -160,6 +161,33 @@ fn what_is_exchanged_while_nobody_answers_is_not_blamed_for_that_and_taken_into_
 }
 
 #[test]
+fn credentials_that_were_refused_cost_no_time_on_endpoints_that_hang() {
+    let (made, strangers) = (Certificates::made(), Certificates::made());
+    let ca = read(&made.file("ca.pem"));
+    let secret = Secret::mounted(&ca, &made);
+    let mut etcd = Etcd::with_tls(&made);
+    etcd.start();
+    etcd.wait_until_healthy();
+    let hanging = [(); 4].map(|()| Relay::to(etcd.port()));
+    let relayed = hanging
+        .iter()
+        .map(|relay| relay.endpoint().replace("http:", "https:"));
+    let endpoints: Vec<_> = relayed.chain([etcd.endpoint()]).collect();
+    // Five answers late, and there is a deadline for seven. Eight would be waited for if each were asked twice.
+    let spec = Spec::on_secured("a", &endpoints, &secret.tls());
+    let a = spec.lease(ms(9_000), ms(5_600), ms(800)).start_leading();
+    let token = a.wait_leading(ROLE_BOUND);
+    secret.swap(&ca, &strangers);
+    failed(&a, 1.0, "refuses the client certificate");
+
+    for relay in &hanging {
+        relay.set(Mode::Silent);
+    }
+    let_pass(ms(9_000));
+    still_leads(&a, token);
+}
+
+#[test]
 fn a_hangup_exchanges_the_connection_and_costs_no_leadership() {
     let made = Certificates::made();
     let secret = Secret::mounted(&read(&made.file("ca.pem")), &made);
@@ -208,13 +236,20 @@ impl Secret {
         self.0.path().join(name)
     }
 
+    fn tls(&self) -> String {
+        let [ca, cert, key] = ["ca.pem", "client.pem", "client.key"].map(|name| self.file(name));
+        format!(
+            "tls: {{ ca_file: {ca:?}, cert_file: {cert:?}, key_file: {key:?}, server_name: {SERVER_NAME} }}"
+        )
+    }
+
     /// With a lease that outlives an etcd's restart.
     fn spec(&self, id: &str, etcd: &Etcd) -> Spec {
-        let [ca, cert, key] = ["ca.pem", "client.pem", "client.key"].map(|name| self.file(name));
-        let tls = format!(
-            "tls: {{ ca_file: {ca:?}, cert_file: {cert:?}, key_file: {key:?}, server_name: {SERVER_NAME} }}"
-        );
-        Spec::on_secured(id, &[etcd.endpoint()], &tls).lease(ms(30_000), ms(20_000), ms(1_000))
+        Spec::on_secured(id, &[etcd.endpoint()], &self.tls()).lease(
+            ms(30_000),
+            ms(20_000),
+            ms(1_000),
+        )
     }
 }
 
