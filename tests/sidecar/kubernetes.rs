@@ -207,6 +207,30 @@ fn where_the_api_says_nothing_the_leader_steps_down_and_somebody_leads_when_it_i
 }
 
 #[test]
+fn an_api_that_is_away_is_not_said_to_be_connected_in_between() {
+    let cluster = Cluster::new();
+    let (a, b) = cluster.leader_and_successor();
+    for fault in [Fault::Closes, Fault::Silent] {
+        cluster.server.set(fault);
+        for sidecar in [&a, &b] {
+            eventually("it is away", TTL + ROLE_BOUND, || {
+                (sidecar.metric("tenure_store_connected", &[]) == 0.0).then_some(())
+            });
+        }
+        let lines = |sidecar: &Sidecar| sidecar.log().matches("store connected").count();
+        let before = [&a, &b].map(lines);
+        // Time to give up places and take others, again and again.
+        let_pass(TTL * 2);
+        for sidecar in [&a, &b] {
+            assert_eq!(sidecar.metric("tenure_store_connected", &[]), 0.0);
+        }
+        assert_eq!([&a, &b].map(lines), before, "{fault:?}");
+        cluster.server.set(Fault::None);
+        wait_for_one_leader(&[&a, &b], ROLE_BOUND);
+    }
+}
+
+#[test]
 fn a_leader_that_is_cut_off_has_stopped_before_another_leads_whichever_way_is_cut() {
     for mode in [Mode::Silent, Mode::AnswersLost] {
         let cluster = Cluster::new();

@@ -61,6 +61,7 @@ impl Calls {
             Request::Create => Some(leases.create(&parameters, &unheld(name)).await?),
             Request::Replace(lease) => Some(leases.replace(name, &parameters, &lease).await?),
         };
+        self.troubles.answered();
         answer.map(Record::read).transpose()
     }
 
@@ -71,9 +72,8 @@ impl Calls {
     ) -> Result<T, Failure> {
         let answer = self.alarms.bounded(bound, call).await;
         let answer = answer.unwrap_or_else(|| Err(Failure::timed_out()));
-        match &answer {
-            Ok(_) => self.troubles.answered(),
-            Err(failure) => self.troubles.failed(&self.election, failure),
+        if let Err(failure) = &answer {
+            self.troubles.failed(&self.election, failure);
         }
         if let Err(Failure::Refused(_)) = answer {
             tokio::time::sleep(self.bound).await;
