@@ -393,7 +393,7 @@ fn a_token_is_never_sent_where_others_can_hear_it_nor_to_whom_nobody_vouches_for
     let without_tls = format!("http://localhost:{}", a.api);
     let output = verb("status", &without_tls, &[]);
     assert!(output.stderr.contains("say https://"), "{output:?}");
-    let plain = scene.spec("b").start();
+    let plain = scene.spec("b").start_following();
     let with_tls = format!("https://localhost:{}", plain.api);
     let output = verb(
         "status",
