@@ -256,6 +256,7 @@ fn what_cannot_be_used_is_said_with_a_remedy_and_without_what_is_secret() {
             json!({ "username": "a", "password": "hush" }),
             "a client certificate",
         ),
+        (json!({ "as-uid": "hush" }), "by as and as-groups alone"),
         (json!({ "token": "hush\nhush" }), "the kubeconfig's token"),
         (
             json!({ "client-key-data": "aHVzaA==" }),
@@ -274,6 +275,9 @@ fn what_cannot_be_used_is_said_with_a_remedy_and_without_what_is_secret() {
         let error = find(&secured(&server, json!({}), user)).unwrap_err();
         assert!(error.contains(why) && !error.contains("hush"), "{error}");
     }
+    let unknown =
+        ApiServer::kubeconfig(1, "default").replace("\"user\":\"fake\"", "\"user\":\"fak\"");
+    assert!(find(&unknown).unwrap_err().contains("no user \"fak\""));
     for (cluster, why) in [
         (
             json!({ "insecure-skip-tls-verify": true }),
@@ -288,7 +292,16 @@ fn what_cannot_be_used_is_said_with_a_remedy_and_without_what_is_secret() {
             json!({ "certificate-authority": "ca" }),
             "/ca: No such file",
         ),
-        (json!({ "server": "" }), "its server"),
+        (json!({ "server": "" }), "its server is not of the form"),
+        (json!({ "server": "127.0.0.1:6443" }), "https://host:port"),
+        (
+            json!({ "server": "htps://127.0.0.1:6443" }),
+            "https://host:port",
+        ),
+        (
+            json!({ "server": "https://a:hush@127.0.0.1:6443" }),
+            "https://host:port",
+        ),
     ] {
         let server = ApiServer::started();
         let error = find(&secured(&server, cluster, json!({}))).unwrap_err();

@@ -7,6 +7,7 @@ use super::access::{Access, Source, Trust};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::Uri;
+use hyper::http::uri::Authority;
 use kube::Config;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
@@ -74,6 +75,8 @@ struct User {
     #[serde(rename = "as")]
     impersonate: Option<String>,
     as_groups: Option<Vec<String>>,
+    as_uid: Option<IgnoredAny>,
+    as_user_extra: Option<IgnoredAny>,
     username: Option<IgnoredAny>,
     password: Option<IgnoredAny>,
     exec: Option<IgnoredAny>,
@@ -139,8 +142,10 @@ impl Kubeconfig {
         let name = context.cluster.unwrap_or_default();
         let cluster = named(self.clusters, &name).ok_or(format!("it has no cluster {name:?}"))?;
         // Without a user, nobody in particular asks.
-        let user = context.user.and_then(|name| named(self.users, &name));
-        let mut user = user.unwrap_or_default();
+        let mut user = match filled(context.user) {
+            Some(name) => named(self.users, &name).ok_or(format!("it has no user {name:?}"))?,
+            None => User::default(),
+        };
         user.refuse_what_no_sidecar_does()?;
 
         let mut config = Config::new(cluster.url()?);
@@ -164,9 +169,20 @@ impl Kubeconfig {
 
 impl Cluster {
     fn url(&self) -> Result<Uri, String> {
-        let server = self.server.as_deref().unwrap_or_default();
-        let url = server.parse();
-        url.map_err(|error| format!("its server {server:?} is no URL: {error}"))
+        // It isn't quoted: somebody may have put a password there.
+        let wrong = "its server is not of the form https://host:port";
+        let url: Uri = self
+            .server
+            .as_deref()
+            .unwrap_or_default()
+            .parse()
+            .map_err(|_| wrong)?;
+        let is_http = matches!(url.scheme_str(), Some("https" | "http"));
+        let is_plain = |authority: &Authority| !authority.as_str().contains('@');
+        match url.authority().is_some_and(is_plain) && is_http {
+            true => Ok(url),
+            false => Err(wrong.to_owned()),
+        }
     }
 
     fn server_name(&self) -> Result<Option<ServerName<'static>>, String> {
@@ -202,6 +218,9 @@ impl User {
             return Err(format!(
                 "its user gets its token from a program (exec or auth-provider), which a sidecar doesn't run; {REMEDY}"
             ));
+        }
+        if self.as_uid.is_some() || self.as_user_extra.is_some() {
+            return Err("its user acts as another by as-uid or as-user-extra; name it by as and as-groups alone".to_owned());
         }
         if self.username.is_some() || self.password.is_some() {
             return Err(format!(
