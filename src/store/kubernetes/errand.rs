@@ -171,7 +171,7 @@ impl Errand {
         Ok(match self.aim {
             Aim::Join | Aim::Verify => match ledger.claim(self.id, now, date) {
                 Claim::Write(lease, token) => {
-                    ledger.attempt(now);
+                    ledger.attempt(token, now);
                     self.ask(Asked::Acquire(token), Request::Replace(lease), now)
                 }
                 // Deleted again already.

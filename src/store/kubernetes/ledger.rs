@@ -28,11 +28,17 @@ struct Seen {
     arrived: Time,
     /// Since when nobody is known to have renewed it.
     unchanged_since: Time,
-    /// The longest duration that was seen in it while this holder held it.
-    duration: Duration,
+    durations: Durations,
     /// A holder that did not give it up, but that it doesn't name any more, may count on it until then.
     ousted_until: Time,
 }
+
+/// The durations that were in the last renewals seen of one holder, the latest first.
+///
+/// What somebody else writes there is not what the holder counts on. It may be seen together with a renewal, but hardly
+/// with three in a row.
+#[derive(Clone, Copy, Debug)]
+struct Durations([Duration; 3]);
 
 /// The own place.
 #[derive(Debug)]
@@ -60,6 +66,8 @@ struct Attempt {
     sent_at: Time,
     /// The last version that one was conditional on: once another is seen, none can succeed any more.
     version: u64,
+    /// That the last would bring: greater than those of the ones before.
+    token: Token,
 }
 
 /// How a place is to be made the first.
@@ -80,6 +88,18 @@ pub(super) enum Renewal {
         not_after: Option<Time>,
     },
     Write(Box<Lease>),
+}
+
+impl Durations {
+    /// Another renewal has this one.
+    fn then(self, next: Duration) -> Durations {
+        let Durations([last, before, _]) = self;
+        Durations([next, last, before])
+    }
+
+    fn longest(self) -> Duration {
+        self.0.into_iter().fold(Duration::ZERO, Duration::max)
+    }
 }
 
 impl Ledger {
@@ -126,15 +146,16 @@ impl Ledger {
     /// An older one than is known is passed over: reads are linearizable, so one that
     /// was asked for after the last answer had come is newer, whatever its version.
     fn take_in(&mut self, record: Option<Record>, version: Option<u64>, asked_at: Time, now: Time) {
+        // Never less than a candidate like this would count on: what somebody else has written there instead must not cost a
+        // leader its time.
         let duration = record.as_ref().and_then(Record::duration);
+        let duration = duration.unwrap_or_default().max(self.author.ttl);
         let mut next = Seen {
             version: version.unwrap_or(0),
             record,
             arrived: now,
             unchanged_since: now,
-            // Never less than a candidate like this would count on: what somebody else has written there instead must
-            // not cost a leader its time.
-            duration: duration.unwrap_or_default().max(self.author.ttl),
+            durations: Durations([duration; 3]),
             ousted_until: Time::ORIGIN,
         };
         let mut was_set_back = false;
@@ -155,17 +176,17 @@ impl Ledger {
                     next.unchanged_since = seen.unchanged_since;
                 }
                 if record.identity() == former.identity() {
-                    next.duration = next.duration.max(seen.duration);
+                    next.durations = match record.is_renewed_since(former) {
+                        true => seen.durations.then(duration),
+                        false => seen.durations,
+                    };
                 }
             }
         }
         if self.ousts(next.record.as_ref(), was_set_back) {
-            let duration = self
-                .seen
-                .as_ref()
-                .map_or(next.duration, |seen| seen.duration);
+            let former = self.seen.as_ref().map(|seen| seen.durations.longest());
             // It may have been renewed until now.
-            let until = now + duration.max(next.duration);
+            let until = now + next.durations.longest().max(former.unwrap_or_default());
             next.ousted_until = next.ousted_until.max(until);
         }
         let noted = next.record.as_ref().map_or(0, Record::noted_token);
@@ -177,9 +198,17 @@ impl Ledger {
     /// Whether somebody who may still count on the Lease isn't named in it any more.
     fn ousts(&self, record: Option<&Record>, was_set_back: bool) -> bool {
         let former = self.record();
+        let is_the_holder = |record: &Record| {
+            let former = former.and_then(Record::identity);
+            former.is_some() && record.identity() == former
+        };
+        // Whoever came and went since what was restored is known to nobody.
+        if was_set_back && !record.is_some_and(is_the_holder) {
+            return true;
+        }
         match (former.filter(|former| former.identity().is_some()), record) {
             (Some(former), Some(record)) if record.identity() == former.identity() => false,
-            (Some(former), Some(record)) => was_set_back || !record.succeeds(former),
+            (Some(former), Some(record)) => !record.succeeds(former),
             (Some(_), None) => true,
             // Whoever it was came and went unseen.
             (None, Some(record)) => {
@@ -202,7 +231,11 @@ impl Ledger {
             Some(record) if record.names(&own.identity) => {
                 own.attempted = None;
                 own.written.get_or_insert(Written {
-                    token: record.noted_token(),
+                    token: match record.noted_token() {
+                        // Somebody has taken it out.
+                        0 => attempt.token,
+                        noted => noted,
+                    },
                     sent_at: attempt.sent_at,
                     handed_over: false,
                 });
@@ -233,11 +266,15 @@ impl Ledger {
     }
 
     /// An acquisition is about to be sent.
-    pub(super) fn attempt(&mut self, now: Time) {
+    pub(super) fn attempt(&mut self, token: Token, now: Time) {
         let version = self.seen.as_ref().map_or(0, |seen| seen.version);
         if let Some(own) = &mut self.own {
             let sent_at = own.attempted.map_or(now, |attempt| attempt.sent_at);
-            own.attempted = Some(Attempt { sent_at, version });
+            own.attempted = Some(Attempt {
+                sent_at,
+                version,
+                token,
+            });
         }
     }
 
@@ -375,7 +412,7 @@ impl Ledger {
     fn expiry(&self) -> Option<Time> {
         let seen = self.seen.as_ref()?;
         seen.record.as_ref()?.identity()?;
-        Some(seen.unchanged_since + seen.duration)
+        Some(seen.unchanged_since + seen.durations.longest())
     }
 
     fn own_of(&self, id: LeaseId) -> Option<&Own> {

@@ -91,6 +91,12 @@ impl Record {
         self.is_the_object(former) && self.lease.spec == former.lease.spec
     }
 
+    /// Whether its holder has renewed it since; or somebody else has made it look so.
+    pub(super) fn is_renewed_since(&self, former: &Record) -> bool {
+        let renewed = |record: &Record| record.spec()?.renew_time.clone();
+        renewed(self) != renewed(former)
+    }
+
     /// Whether the former's holder need not be waited for: it has given the Lease up, or a candidate like this has held it
     /// since, who has waited. Not where it was deleted and made anew or an old one was restored, nor where others took it: who
     /// knows what they went by.
@@ -98,22 +104,28 @@ impl Record {
         let is_the_leadership = self.noted_token() == former.noted_token()
             && self.transitions() == former.transitions();
         let by_its_holder = is_the_leadership
-            && self.identity().is_none()
+            && self.was_given_up()
             && (self.is_annotated() || !former.is_annotated());
         let by_one_like_this = self.noted_token() > former.noted_token() && self.is_annotated();
         self.is_the_object(former) && !self.was_taken_out() && (by_its_holder || by_one_like_this)
     }
 
-    /// Whether somebody has only taken the holder out. Whoever gives it up acquires it for nobody, for a second, as
-    /// client-go does it.
+    /// Whether somebody has only taken the holder out.
     pub(super) fn was_taken_out(&self) -> bool {
         let Some(spec) = self.spec().filter(|_| self.identity().is_none()) else {
             return false;
         };
-        let was_held = spec.acquire_time.is_some() || spec.renew_time.is_some();
-        let was_given_up =
-            spec.lease_duration_seconds == Some(1) && spec.acquire_time == spec.renew_time;
-        was_held && !was_given_up
+        let has_times = spec.acquire_time.is_some() || spec.renew_time.is_some();
+        (has_times || self.transitions() > 0) && !self.was_given_up()
+    }
+
+    /// Whoever gives it up acquires it for nobody, for a second, as client-go does it.
+    fn was_given_up(&self) -> bool {
+        let Some(spec) = self.spec().filter(|_| self.identity().is_none()) else {
+            return false;
+        };
+        let is_for_a_second = spec.lease_duration_seconds == Some(1);
+        is_for_a_second && spec.renew_time.is_some() && spec.acquire_time == spec.renew_time
     }
 
     /// Whether it was not deleted and made anew since.
@@ -148,7 +160,8 @@ impl Record {
     /// The token of the last leadership that had one.
     pub(super) fn noted_token(&self) -> Token {
         let noted = self.annotation(TOKEN).and_then(|token| token.parse().ok());
-        noted.unwrap_or(0)
+        // After the greatest of all there would be none.
+        noted.filter(|token| *token < Token::MAX / 2).unwrap_or(0)
     }
 
     /// Whether whoever held it last gave it up in order.

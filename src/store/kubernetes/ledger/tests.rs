@@ -83,7 +83,7 @@ fn claim(ledger: &Ledger, id: LeaseId, now: Time) -> Option<(Box<Lease>, Token)>
 /// Acquires, answered at once.
 fn acquire(ledger: &mut Ledger, id: LeaseId, api: &mut Api, now: Time) -> Token {
     let (update, token) = claim(ledger, id, now).unwrap();
-    ledger.attempt(now);
+    ledger.attempt(token, now);
     assert!(api.apply(&update));
     ledger.acquired(id, token, now);
     read(ledger, api, now);
@@ -97,6 +97,17 @@ fn renew(ledger: &mut Ledger, id: LeaseId, api: &mut Api, now: Time) {
     assert!(api.apply(&update));
     ledger.renewed(id, now);
     read(ledger, api, now);
+}
+
+/// With a renewTime of its own.
+fn renew_at(ledger: &mut Ledger, id: LeaseId, api: &mut Api, second: u64) {
+    let date = date() + Duration::from_secs(second);
+    let Renewal::Write(update) = ledger.renewal(id, at(second), date) else {
+        panic!("nothing to renew");
+    };
+    assert!(api.apply(&update));
+    ledger.renewed(id, at(second));
+    read(ledger, api, at(second));
 }
 
 fn is_first(ledger: &Ledger, id: LeaseId, now: Time) -> bool {
@@ -165,7 +176,7 @@ fn an_acquisition_without_an_answer_counts_from_when_it_was_sent_until_it_is_kno
     let mut api = Api::new();
     let mut a = joined(A, &api, at(0));
     let (update, token) = claim(&a, A, at(1)).unwrap();
-    a.attempt(at(1));
+    a.attempt(token, at(1));
     // Under way: a read that doesn't show it yet proves nothing.
     read(&mut a, &api, at(4));
     let Renewal::Unwritten { not_after } = a.renewal(A, at(5), date()) else {
@@ -173,7 +184,7 @@ fn an_acquisition_without_an_answer_counts_from_when_it_was_sent_until_it_is_kno
     };
     assert_eq!(not_after, Some(at(1)));
     // Tried again, the first try may still be the one that is applied.
-    a.attempt(at(6));
+    a.attempt(token, at(6));
     assert!(api.apply(&update));
     read(&mut a, &api, at(7));
     assert!(
@@ -187,11 +198,23 @@ fn an_acquisition_without_an_answer_counts_from_when_it_was_sent_until_it_is_kno
 }
 
 #[test]
+fn an_acquisition_without_an_answer_keeps_its_token_though_somebody_strips_the_annotations() {
+    let mut api = Api::new();
+    let mut a = joined(A, &api, at(0));
+    let (update, token) = claim(&a, A, at(1)).unwrap();
+    a.attempt(token, at(1));
+    assert!(api.apply(&update));
+    api.object.metadata.annotations = None;
+    read(&mut a, &api, at(2));
+    assert!(matches!(a.claim(A, at(2), date()), Claim::Stands(Standing::First(it)) if it == token));
+}
+
+#[test]
 fn an_acquisition_that_another_outran_is_forgotten() {
     let mut api = Api::new();
     let (mut a, mut b) = (joined(A, &api, at(0)), joined(B, &api, at(0)));
-    let (late, _) = claim(&a, A, at(1)).unwrap();
-    a.attempt(at(1));
+    let (late, token) = claim(&a, A, at(1)).unwrap();
+    a.attempt(token, at(1));
     acquire(&mut b, B, &mut api, at(2));
     read(&mut a, &api, at(3));
     assert!(!api.apply(&late));
@@ -209,8 +232,8 @@ fn an_acquisition_that_another_outran_is_forgotten() {
 fn giving_up_takes_away_what_a_late_acquisition_is_conditional_on() {
     let mut api = Api::new();
     let mut a = joined(A, &api, at(0));
-    let (late, _) = claim(&a, A, at(1)).unwrap();
-    a.attempt(at(1));
+    let (late, token) = claim(&a, A, at(1)).unwrap();
+    a.attempt(token, at(1));
     let update = a.release(A, false, date()).unwrap();
     assert!(api.apply(&update));
     read(&mut a, &api, at(2));
@@ -447,6 +470,56 @@ fn a_duration_that_is_edited_shortens_nothing_for_the_holder_that_wrote_it() {
     read(&mut b, &api, at(2));
     assert!(!is_first(&b, B, at(31)));
     assert!(is_first(&b, B, at(32)));
+}
+
+#[test]
+fn a_duration_that_somebody_else_wrote_is_forgotten_when_the_holder_has_renewed() {
+    let edited = |api: &mut Api, seconds| {
+        api.version += 1;
+        api.object.spec.as_mut().unwrap().lease_duration_seconds = Some(seconds);
+    };
+    let mut api = Api::new();
+    let mut a = joined(A, &api, at(0));
+    acquire(&mut a, A, &mut api, at(0));
+    let mut b = joined(B, &api, at(1));
+    // The holder knows nothing of it: it is not waited for any longer.
+    edited(&mut api, 86_400);
+    read(&mut b, &api, at(2));
+    assert!(is_first(&b, B, at(12)));
+    // Seen together with a renewal it might be the holder's, until that has renewed again and again.
+    let mut b = joined(B, &api, at(3));
+    for second in 4..7 {
+        assert!(!is_first(&b, B, at(50_000)));
+        read(&mut a, &api, at(second));
+        renew_at(&mut a, A, &mut api, second);
+        read(&mut b, &api, at(second));
+    }
+    assert!(is_first(&b, B, at(16)));
+    api.version += 1;
+    b.told_of_deletion(&api.record(), at(8));
+    assert_eq!(b.next_change(at(8)), Some(at(18)));
+}
+
+#[test]
+fn a_holder_of_client_go_that_was_emptied_is_waited_for_though_the_lease_shows_no_trace() {
+    let mut api = Api::new();
+    let spec = api.object.spec.as_mut().unwrap();
+    spec.holder_identity = Some("client-go".to_owned());
+    let mut b = joined(B, &api, at(0));
+    taken_out(&mut api);
+    read(&mut b, &api, at(2));
+    assert!(!is_first(&b, B, at(11)));
+    assert!(is_first(&b, B, at(12)));
+}
+
+#[test]
+fn after_a_restore_all_wait_for_whoever_came_since_though_nobody_was_seen() {
+    let mut api = Api::new();
+    let mut b = joined(B, &api, at(0));
+    api.version -= 50;
+    read(&mut b, &api, at(2));
+    assert!(!is_first(&b, B, at(11)));
+    assert!(is_first(&b, B, at(12)));
 }
 
 #[test]
