@@ -70,12 +70,17 @@ pub fn skip(why: &str) {
 /// They lie below the kernel's range for outgoing connections, so none of those can take the port of a
 /// server that is away for a while.
 pub fn free_port() -> u16 {
+    listen().local_addr().unwrap().port()
+}
+
+/// On such a port, before anybody else does.
+pub fn listen() -> TcpListener {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = (std::process::id() % 40) as u16 * 300;
     loop {
         let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener;
         }
     }
 }

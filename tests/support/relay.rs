@@ -1,6 +1,6 @@
 //! A TCP relay that misbehaves on command.
 
-use super::free_port;
+use super::listen;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -54,8 +54,8 @@ struct State {
 impl Relay {
     /// In front of the server on `port`; passes everything on at first.
     pub fn to(port: u16) -> Relay {
-        let own_port = free_port();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, own_port)).unwrap();
+        let listener = listen();
+        let own_port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             server: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             state: Mutex::new(State {
