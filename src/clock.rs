@@ -84,6 +84,8 @@ struct Shared {
 struct Waiting {
     /// Whom to wake when. The number tells apart who waits for the same time.
     wakers: BTreeMap<(Time, u64), Waker>,
+    /// Who may be woken with others, from when on, though their own time is this.
+    companions: BTreeMap<(Time, u64), Time>,
     /// What the timer is set to. It may go off before anybody waits for it, and then is set anew.
     set_to: Option<Time>,
     alarms: u64,
@@ -134,12 +136,7 @@ impl Shared {
         // An error comes only where the runtime is shutting down: nobody is left to be woken.
         while expiries.read(&mut count).await.is_ok() {
             let mut waiting = self.waiting();
-            let now = now();
-            while let Some(first) = waiting.wakers.first_entry()
-                && first.key().0 <= now
-            {
-                first.remove().wake();
-            }
+            waiting.wake(now());
             waiting.set_to = None;
             if let Some((&(time, _), _)) = waiting.wakers.first_key_value() {
                 self.set(&mut waiting, time);
@@ -158,6 +155,24 @@ impl Shared {
     }
 }
 
+impl Waiting {
+    fn wake(&mut self, now: Time) {
+        while let Some(first) = self.wakers.first_entry()
+            && first.key().0 <= now
+        {
+            first.remove().wake();
+        }
+        while let Some(first) = self.companions.first_entry()
+            && first.key().0 <= now
+        {
+            let ((_, number), time) = first.remove_entry();
+            if let Some(waker) = self.wakers.remove(&(time, number)) {
+                waker.wake();
+            }
+        }
+    }
+}
+
 /// Waits for a [`Time`], also across a sleep of the host.
 #[derive(Debug)]
 pub struct Alarm {
@@ -171,34 +186,54 @@ impl Alarm {
         let Some(time) = time else {
             return std::future::pending().await;
         };
-        let _registered = Registered { alarm: self, time };
-        std::future::poll_fn(|context| self.poll(time, context)).await;
+        self.wait_between(time, time).await;
     }
 
-    fn poll(&self, time: Time, context: &Context<'_>) -> Poll<()> {
-        if now() >= time {
+    /// Returns between these times: together with another alarm, for a thread that wakes anyway does more for little, or
+    /// else at the latest. Dropping the future loses nothing.
+    pub async fn wait_between(&mut self, earliest: Time, latest: Time) {
+        let wait = Wait {
+            alarm: self,
+            earliest,
+            latest,
+        };
+        std::future::poll_fn(|context| wait.poll(context)).await;
+    }
+}
+
+/// An alarm that somebody waits for. Dropped, nobody does any more.
+struct Wait<'a> {
+    alarm: &'a Alarm,
+    earliest: Time,
+    latest: Time,
+}
+
+impl Wait<'_> {
+    fn poll(&self, context: &Context<'_>) -> Poll<()> {
+        if now() >= self.earliest {
             return Poll::Ready(());
         }
-        let mut waiting = self.shared.waiting();
+        let Alarm { number, shared } = self.alarm;
+        let mut waiting = shared.waiting();
         let waker = context.waker().clone();
-        waiting.wakers.insert((time, self.number), waker);
-        if waiting.set_to.is_none_or(|set_to| time < set_to) {
-            self.shared.set(&mut waiting, time);
+        waiting.wakers.insert((self.latest, *number), waker);
+        if self.earliest < self.latest {
+            let companions = &mut waiting.companions;
+            companions.insert((self.earliest, *number), self.latest);
+        }
+        if waiting.set_to.is_none_or(|set_to| self.latest < set_to) {
+            shared.set(&mut waiting, self.latest);
         }
         Poll::Pending
     }
 }
 
-/// An alarm that somebody waits for. Dropped, nobody does any more.
-struct Registered<'a> {
-    alarm: &'a Alarm,
-    time: Time,
-}
-
-impl Drop for Registered<'_> {
+impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        let mut waiting = self.alarm.shared.waiting();
-        waiting.wakers.remove(&(self.time, self.alarm.number));
+        let Alarm { number, shared } = self.alarm;
+        let mut waiting = shared.waiting();
+        waiting.wakers.remove(&(self.latest, *number));
+        waiting.companions.remove(&(self.earliest, *number));
     }
 }
 
@@ -273,16 +308,46 @@ mod tests {
     }
 
     #[test]
+    fn who_may_wait_for_longer_is_woken_with_others() {
+        alarm_test(async {
+            let alarms = Alarms::start().unwrap();
+            let (mut patient, mut punctual) = (alarms.alarm(), alarms.alarm());
+            let begin = now();
+            let [earliest, soon, late] =
+                [5, 10, 3_600_000].map(|ms| begin + Duration::from_millis(ms));
+            let early = begin + Duration::from_millis(1);
+            tokio::join!(patient.wait_between(earliest, late), async {
+                punctual.wait_until(Some(early)).await;
+                punctual.wait_until(Some(soon)).await;
+            });
+            assert!(now() >= soon);
+            assert!(now() < late);
+        });
+    }
+
+    #[test]
+    fn who_may_wait_for_longer_waits_no_longer_than_that_alone() {
+        alarm_test(async {
+            let mut alarm = Alarms::start().unwrap().alarm();
+            let begin = now();
+            let [earliest, latest] = [5, 20].map(|ms| begin + Duration::from_millis(ms));
+            alarm.wait_between(earliest, latest).await;
+            assert!(now() >= latest);
+        });
+    }
+
+    #[test]
     fn nothing_is_left_of_a_wait_that_was_dropped() {
         alarm_test(async {
             let alarms = Alarms::start().unwrap();
             let mut alarm = alarms.alarm();
             tokio::select! {
                 biased;
-                () = alarm.wait_until(Some(now() + Duration::from_secs(3600))) => panic!("an hour has not passed"),
+                () = alarm.wait_between(now() + Duration::from_secs(60), now() + Duration::from_secs(3600)) => panic!("an hour has not passed"),
                 () = std::future::ready(()) => {}
             }
             assert!(alarms.0.waiting().wakers.is_empty());
+            assert!(alarms.0.waiting().companions.is_empty());
         });
     }
 

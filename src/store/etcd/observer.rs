@@ -132,10 +132,15 @@ impl Observer {
         }
         let (mut asked, mut heard_at) = (false, clock::now());
         loop {
-            let patience = if asked {
-                self.requests.bound
+            let bound = self.requests.bound;
+            // Asked while a keepalive is being sent, if one is: alone, the question would cost as much as that does.
+            let (earliest, latest) = if asked {
+                (heard_at + bound, heard_at + bound)
             } else {
-                self.quiet
+                (
+                    heard_at + self.quiet.saturating_sub(bound),
+                    heard_at + self.quiet,
+                )
             };
             tokio::select! {
                 biased;
@@ -164,7 +169,7 @@ impl Observer {
                         reads.push(self.read(index, delay));
                     }
                 },
-                () = self.alarm.wait_until(Some(heard_at + patience)), if watches.are_asked_for() => {
+                () = self.alarm.wait_between(earliest, latest), if watches.are_asked_for() => {
                     if asked {
                         return Err(Failure::Unreachable("the watch is silent".to_owned()));
                     }
