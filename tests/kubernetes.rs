@@ -15,10 +15,14 @@ use std::fs;
 use std::time::Duration;
 use support::api_server::{ApiServer, Fault};
 use support::certificates::Certificates;
+use support::relay::Relay;
 use tempfile::{NamedTempFile, TempDir};
 use tenure::clock;
 use tenure::kubernetes::{Cluster, reason};
 use tenure::tls;
+
+/// For an answer that comes.
+const BOUND: Duration = Duration::from_secs(30);
 
 fn find(kubeconfig: &str) -> Result<Cluster, String> {
     let file = NamedTempFile::new().unwrap();
@@ -42,7 +46,8 @@ fn a_kubeconfig_names_the_cluster_the_namespace_and_the_token() {
     assert_eq!(cluster.namespace(), "payments");
     assert!(!format!("{cluster:?}").contains("fake-token"));
     run(async {
-        let leases: Api<Lease> = Api::namespaced(cluster.client().unwrap(), cluster.namespace());
+        let leases: Api<Lease> =
+            Api::namespaced(cluster.client(BOUND).unwrap(), cluster.namespace());
         assert!(leases.get_opt("no-such").await.unwrap().is_none());
         let made = json!({ "metadata": { "name": "a" }, "spec": { "leaseDurationSeconds": 15 } });
         let made = serde_json::from_value(made).unwrap();
@@ -77,7 +82,7 @@ fn a_token_in_a_file_is_shown_as_the_file_holds_it_and_the_former_while_it_holds
     let path = path.to_str().unwrap().to_owned();
     let cluster = Cluster::find(&|name| (name == "KUBECONFIG").then(|| path.clone())).unwrap();
     run(async {
-        let leases: Api<Lease> = Api::namespaced(cluster.client().unwrap(), "default");
+        let leases: Api<Lease> = Api::namespaced(cluster.client(BOUND).unwrap(), "default");
         let shown = async || {
             leases.get_opt("a").await.unwrap();
             server.authorization()
@@ -128,7 +133,7 @@ fn what_the_kubeconfig_holds_itself_makes_a_connection_that_is_encrypted() {
         let cluster = find(kubeconfig).unwrap();
         let mut asked = Err("not asked".to_owned());
         run(async {
-            let leases: Api<Lease> = Api::namespaced(cluster.client().unwrap(), "default");
+            let leases: Api<Lease> = Api::namespaced(cluster.client(BOUND).unwrap(), "default");
             let answer = leases.get_opt("a").await;
             asked = answer.map_err(|error| reason(&error));
         });
@@ -165,7 +170,7 @@ fn of_several_kubeconfigs_the_first_to_say_something_has_the_say() {
     let cluster = Cluster::find(&|name| (name == "KUBECONFIG").then(|| paths.clone())).unwrap();
     assert_eq!(cluster.namespace(), "second");
     run(async {
-        let leases: Api<Lease> = Api::namespaced(cluster.client().unwrap(), "default");
+        let leases: Api<Lease> = Api::namespaced(cluster.client(BOUND).unwrap(), "default");
         leases.get_opt("a").await.unwrap();
     });
     assert_eq!(server.authorization(), "Bearer first");
@@ -177,10 +182,29 @@ fn a_client_is_made_though_the_server_is_down_and_works_once_it_is_back() {
     server.set(Fault::Closes);
     let cluster = find(&ApiServer::kubeconfig(server.port(), "default")).unwrap();
     run(async {
-        let leases: Api<Lease> = Api::namespaced(cluster.client().unwrap(), "default");
+        let leases: Api<Lease> = Api::namespaced(cluster.client(BOUND).unwrap(), "default");
         leases.get_opt("a").await.unwrap_err();
         server.set(Fault::None);
         assert!(leases.get_opt("a").await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn who_gives_up_waiting_for_an_answer_leaves_no_dead_connection_to_others() {
+    let server = ApiServer::started();
+    let relay = Relay::to(server.port());
+    let kubeconfig = ApiServer::kubeconfig(relay.port(), "default");
+    let cluster = find(&kubeconfig).unwrap();
+    run(async {
+        let leases: Api<Lease> = Api::namespaced(cluster.client(BOUND).unwrap(), "default");
+        // On a connection each.
+        let both = tokio::join!(leases.get_opt("former-a"), leases.get_opt("former-b"));
+        assert!(both.0.unwrap().is_none() && both.1.unwrap().is_none());
+        relay.silence(Some("former".to_owned()));
+        let first = tokio::time::timeout(Duration::from_millis(300), leases.get_opt("a")).await;
+        assert!(first.is_err(), "an answer on a connection that is dead");
+        let second = tokio::time::timeout(BOUND, leases.get_opt("b")).await;
+        assert!(second.unwrap().unwrap().is_none());
     });
 }
 
@@ -193,7 +217,7 @@ fn the_fake_server_keeps_pods_whose_labels_are_patched_and_events() {
     );
     let cluster = find(&ApiServer::kubeconfig(server.port(), "default")).unwrap();
     run(async {
-        let client = cluster.client().unwrap();
+        let client = cluster.client(BOUND).unwrap();
         let pods: Api<Pod> = Api::default_namespaced(client.clone());
         let on = Patch::Merge(json!({ "metadata": { "labels": { "a": "1", "b": "2" } } }));
         pods.patch("pod-0", &PatchParams::default(), &on)

@@ -29,7 +29,7 @@ impl ForPod {
         if let Some(pod) = &config.pod {
             let env = |name: &str| std::env::var(name).ok();
             let cluster = Cluster::find(&env).map_err(RunError::Kubernetes)?;
-            let client = cluster.client().map_err(RunError::Kubernetes)?;
+            let client = cluster.client(pod.timeout).map_err(RunError::Kubernetes)?;
             let namespace_of = |set: &Option<String>| {
                 let set = set.as_deref();
                 set.unwrap_or_else(|| cluster.namespace()).to_owned()

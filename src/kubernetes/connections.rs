@@ -1,7 +1,8 @@
 //! The connections to a cluster's API, and what each request on them shows.
 //!
 //! A new one is made with what the files held last. Those that are open go on; but not where the certificate that they
-//! showed has been exchanged: the API looks at it with each request, and one day it has expired.
+//! showed has been exchanged: the API looks at it with each request, and one day it has expired. Nor where somebody gave up
+//! waiting for an answer: then the others may be as dead, and each would cost whoever is given it another wait.
 
 use super::tls::Tls;
 use super::{Credentials, reason};
@@ -17,8 +18,11 @@ use hyper_util::client::legacy::{Builder, Client, Error, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kube::client::Body;
 use rustls::pki_types::CertificateDer;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tower::{BoxError, Service};
 
@@ -27,24 +31,29 @@ pub(super) struct Connections {
     open: Client<Connector, Sent>,
     /// What those that are open were made with, as far as it matters to them.
     made_with: Option<Arc<Tls>>,
+    /// Whether somebody gave up on one of them.
+    given_up: Arc<AtomicBool>,
 }
 
 impl Connections {
-    /// None is made yet. They belong to the runtime in which they are asked for something.
-    pub(super) fn new(credentials: Arc<Credentials>) -> Self {
-        let connector = Connector::new(credentials);
+    /// None is made yet. They belong to the runtime in which they are asked for something. An address takes its share of
+    /// `bound` to connect, where the API's name has several.
+    pub(super) fn new(credentials: Arc<Credentials>, bound: Duration) -> Self {
+        let connector = Connector::new(credentials, bound);
         Connections {
             open: none_yet(&connector),
             made_with: connector.credentials.tls(),
             connector,
+            given_up: Arc::default(),
         }
     }
 
-    fn leave_those_of_a_former_certificate(&mut self) {
+    fn leave_those_of_no_more_use(&mut self) {
         let now = self.connector.credentials.tls();
-        if shown(&now) != shown(&self.made_with) {
-            // What is being answered on them is answered to the end.
+        if shown(&now) != shown(&self.made_with) || self.given_up.load(Ordering::Relaxed) {
+            // What is being answered on them is answered to the end. Who gives up on one of them tells nobody any more.
             self.open = none_yet(&self.connector);
+            self.given_up = Arc::default();
         }
         self.made_with = now;
     }
@@ -57,18 +66,47 @@ fn shown(tls: &Option<Arc<Tls>>) -> &[CertificateDer<'static>] {
 impl Service<Request<Body>> for Connections {
     type Response = Response<Incoming>;
     type Error = Error;
-    type Future = ResponseFuture;
+    type Future = Answer;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> ResponseFuture {
-        self.leave_those_of_a_former_certificate();
+    fn call(&mut self, mut request: Request<Body>) -> Answer {
+        self.leave_those_of_no_more_use();
         if let Some(bearer) = self.connector.credentials.bearer() {
             request.headers_mut().insert(AUTHORIZATION, bearer);
         }
-        self.open.request(request.map(sent))
+        Answer {
+            response: self.open.request(request.map(sent)),
+            is_awaited: true,
+            given_up: Arc::clone(&self.given_up),
+        }
+    }
+}
+
+/// An answer that is waited for.
+pub(super) struct Answer {
+    response: ResponseFuture,
+    is_awaited: bool,
+    given_up: Arc<AtomicBool>,
+}
+
+impl Future for Answer {
+    type Output = Result<Response<Incoming>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(Pin::new(&mut self.response).poll(context));
+        self.is_awaited = false;
+        Poll::Ready(response)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if self.is_awaited {
+            self.given_up.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -90,9 +128,10 @@ struct Connector {
 }
 
 impl Connector {
-    fn new(credentials: Arc<Credentials>) -> Self {
+    fn new(credentials: Arc<Credentials>, bound: Duration) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(bound));
         Connector { tcp, credentials }
     }
 }

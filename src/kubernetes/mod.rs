@@ -27,6 +27,7 @@ use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A cluster, and who this is there.
 pub struct Cluster {
@@ -76,12 +77,13 @@ impl Cluster {
     }
 
     /// A client whose connections belong to the runtime in which this is called. It connects when it is asked
-    /// something, doesn't repeat what failed, and waits for ever: whoever asks sets the bound.
+    /// something, doesn't repeat what failed, and waits for ever once it has connected: whoever asks waits for no longer
+    /// than `bound`. One who gives up before the answer has come has all go on on new connections.
     ///
     /// # Errors
     /// Where there can't be one whose name is the one to act as.
-    pub fn client(&self) -> Result<Client, String> {
-        let connections = Connections::new(Arc::clone(&self.credentials));
+    pub fn client(&self, bound: Duration) -> Result<Client, String> {
+        let connections = Connections::new(Arc::clone(&self.credentials), bound);
         let headers = self.config.extra_headers_layer();
         let headers = headers.map_err(|error| reason(&error))?;
         Ok(ClientBuilder::new(connections, self.namespace())

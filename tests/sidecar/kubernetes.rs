@@ -235,14 +235,8 @@ fn a_leader_that_is_cut_off_has_stopped_before_another_leads_whichever_way_is_cu
     for mode in [Mode::Silent, Mode::AnswersLost] {
         let cluster = Cluster::new();
         let relay = Relay::to(cluster.server.port());
-        let port = relay
-            .endpoint()
-            .rsplit(':')
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap();
-        let a = Spec::on_kubernetes("a", &cluster.kubeconfig(port)).start_leading();
+        let kubeconfig = cluster.kubeconfig(relay.port());
+        let a = Spec::on_kubernetes("a", &kubeconfig).start_leading();
         let b = cluster.candidate("b").start_following();
         let witnesses = Witnesses::of(&[&a, &b]);
         relay.set(mode);

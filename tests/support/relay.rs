@@ -80,6 +80,11 @@ impl Relay {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Where it listens on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// From now on.
     pub fn set(&self, mode: Mode) {
         let mut state = self.shared.state.lock().unwrap();

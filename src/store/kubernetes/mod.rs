@@ -109,8 +109,8 @@ impl KubernetesStore {
         timing: &Timing,
         alarms: &Alarms,
     ) -> Result<Vec<KubernetesSession>, String> {
-        let leases = Api::namespaced(self.cluster.client()?, &self.namespace);
         let bound = timing.retry_period();
+        let leases = Api::namespaced(self.cluster.client(bound)?, &self.namespace);
         let author = Author {
             candidate: candidate.clone(),
             ttl: whole_seconds(timing.ttl()),
