@@ -162,6 +162,7 @@ fn of_several_kubeconfigs_the_first_to_say_something_has_the_say() {
     };
     let first = "current-context: \"\"\nusers: [{ name: fake, user: { token: first, as: them, as-groups: [a, b] } }]\n---\nclusters:\n";
     let paths = [
+        directory.path().join("no-such").display().to_string(),
         file("first", first),
         file("second", &ApiServer::kubeconfig(server.port(), "second")),
         file("third", &ApiServer::kubeconfig(1, "third")),
@@ -256,7 +257,13 @@ fn the_fake_server_keeps_pods_whose_labels_are_patched_and_events() {
 #[test]
 fn what_cannot_be_used_is_said_with_a_remedy_and_without_what_is_secret() {
     let nowhere = Cluster::find(&|_| None).unwrap_err();
-    assert!(nowhere.contains("set KUBECONFIG"), "{nowhere}");
+    assert!(nowhere.contains("nor HOME is set"), "{nowhere}");
+    let nowhere = Cluster::find(&|name| (name == "HOME").then(|| "/no-such".to_owned()));
+    let nowhere = nowhere.unwrap_err();
+    assert!(
+        nowhere.contains("/no-such/.kube/config: ") && nowhere.contains("set KUBECONFIG"),
+        "{nowhere}"
+    );
     let broken = find("current-context: [hush]").unwrap_err();
     assert!(
         broken.contains(", line 1: ") && !broken.contains("hush"),

@@ -12,8 +12,8 @@ use kube::Config;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// Reads and merges files.
 ///
@@ -21,11 +21,32 @@ use std::path::{Path, PathBuf};
 /// A sentence on what is missing or can't be used.
 pub(super) fn find(files: &[PathBuf]) -> Result<Access, String> {
     let mut all = Kubeconfig::default();
+    let mut missing = None;
     for file in files {
-        all.read(file)?;
+        match fs::read_to_string(file) {
+            Ok(text) => all.read(&text, file)?,
+            Err(error) => {
+                let why = nowhere(&format!("{}: {error}", file.display()));
+                if error.kind() != io::ErrorKind::NotFound {
+                    return Err(why);
+                }
+                missing.get_or_insert(why);
+            }
+        }
+    }
+    // Of several, some may be missing.
+    if let (None, Some(missing)) = (&all.clusters, missing) {
+        return Err(missing);
     }
     all.access()
         .map_err(|why| format!("the kubeconfig can't be used: {why}"))
+}
+
+/// Why there is no cluster, and what to do.
+pub(super) fn nowhere(why: &str) -> String {
+    format!(
+        "there is no cluster to be found: {why}; run it in a pod with a service account, or set KUBECONFIG"
+    )
 }
 
 #[derive(Default, Deserialize)]
@@ -77,22 +98,17 @@ struct User {
     as_groups: Option<Vec<String>>,
     as_uid: Option<IgnoredAny>,
     as_user_extra: Option<IgnoredAny>,
-    username: Option<IgnoredAny>,
-    password: Option<IgnoredAny>,
+    username: Option<String>,
+    password: Option<String>,
     exec: Option<IgnoredAny>,
     auth_provider: Option<IgnoredAny>,
 }
 
 impl Kubeconfig {
     /// Adds what a file says, where no former one has said it.
-    fn read(&mut self, file: &Path) -> Result<(), String> {
+    fn read(&mut self, text: &str, file: &Path) -> Result<(), String> {
         let named = file.display();
-        let text = fs::read_to_string(file).map_err(|error| {
-            format!(
-                "there is no cluster to be found: {named}: {error}; run it in a pod with a service account, or set KUBECONFIG"
-            )
-        })?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for document in serde_yaml::Deserializer::from_str(text) {
             let next = Option::<Kubeconfig>::deserialize(document).map_err(|error| {
                 let line = error.location().map(|at| format!(", line {}", at.line()));
@@ -222,7 +238,8 @@ impl User {
         if self.as_uid.is_some() || self.as_user_extra.is_some() {
             return Err("its user acts as another by as-uid or as-user-extra; name it by as and as-groups alone".to_owned());
         }
-        if self.username.is_some() || self.password.is_some() {
+        let is_filled = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        if is_filled(&self.username) || is_filled(&self.password) {
             return Err(format!(
                 "its user has a password, which no cluster takes any more; {REMEDY}"
             ));

@@ -49,7 +49,7 @@ impl Cluster {
         let access = if !is_set(KUBECONFIG) && is_set(service_account::HOST) {
             service_account::find(Path::new(service_account::DIRECTORY), env)?
         } else {
-            kubeconfig::find(&kubeconfigs(env))?
+            kubeconfig::find(&kubeconfigs(env)?)?
         };
         let Access {
             config,
@@ -103,13 +103,15 @@ impl fmt::Debug for Cluster {
 }
 
 /// The files that are merged, of which the first has the say.
-fn kubeconfigs(env: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+fn kubeconfigs(env: &dyn Fn(&str) -> Option<String>) -> Result<Vec<PathBuf>, String> {
     let named = env(KUBECONFIG).unwrap_or_default();
     let named = env::split_paths(&named).filter(|path| !path.as_os_str().is_empty());
     let named: Vec<_> = named.collect();
-    if named.is_empty() {
-        let home = env("HOME").unwrap_or_default();
-        return vec![Path::new(&home).join(".kube/config")];
+    if !named.is_empty() {
+        return Ok(named);
     }
-    named
+    match env("HOME").filter(|home| !home.is_empty()) {
+        Some(home) => Ok(vec![Path::new(&home).join(".kube/config")]),
+        None => Err(kubeconfig::nowhere("neither KUBECONFIG nor HOME is set")),
+    }
 }
