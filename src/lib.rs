@@ -7,6 +7,7 @@
 
 pub mod application;
 pub mod call;
+pub mod causes;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -94,7 +94,7 @@ fn the_core_is_pure() {
 }
 
 /// Each module, and those that it may use. The arrows never turn back.
-const ARROWS: [(&str, &[&str]); 22] = [
+const ARROWS: [(&str, &[&str]); 23] = [
     ("election", &[]),
     ("clock", &["election"]),
     ("application", &["clock", "election"]),
@@ -111,6 +111,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
             "tls",
             "watched_files",
             "kubernetes",
+            "causes",
             "clock",
             "election",
         ],
@@ -144,7 +145,8 @@ const ARROWS: [(&str, &[&str]); 22] = [
     ),
     ("logging", &["config"]),
     ("shutdown", &[]),
-    ("kubernetes", &["secret", "tls", "watched_files"]),
+    ("kubernetes", &["secret", "tls", "watched_files", "causes"]),
+    ("causes", &[]),
     ("secret", &[]),
     ("tls", &[]),
     ("watched_files", &[]),

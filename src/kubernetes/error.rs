@@ -1,5 +1,6 @@
 //! What went wrong with a request, for people.
 
+use crate::causes::with_causes;
 use kube::Error;
 
 /// What went wrong, with its causes.
@@ -19,18 +20,4 @@ pub fn reason(error: &Error) -> String {
         Error::HttpError(error) => with_causes(error),
         _ => "the client failed".to_owned(),
     }
-}
-
-/// An error, with what its own text leaves out.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }

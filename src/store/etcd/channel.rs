@@ -1,9 +1,10 @@
 //! A channel to one endpoint. Names are resolved, TCP connected and TLS agreed on here, and every byte passes here:
 //! so it can be told what goes wrong, of which the client above says only that the connection is closed.
 
-use super::error::{Failure, because};
+use super::error::Failure;
 use super::reasons::{CUT_OFF, ENCRYPTED, HANDSHAKE_CUT_OFF};
 use super::tls::Tls;
+use crate::causes::with_causes;
 use futures_util::future::BoxFuture;
 use hyper::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -36,7 +37,7 @@ pub(super) async fn open(
         overheard: Arc::clone(&overheard),
     };
     let failure = |error: tonic::transport::Error| {
-        let told = because(&error.to_string(), std::error::Error::source(&error));
+        let told = with_causes(&error);
         match overheard.told() {
             Some(reason) => Failure::Unreachable(reason),
             None if has_timed_out(&error) => Failure::timed_out(),
@@ -108,7 +109,7 @@ impl Service<Uri> for Connector {
             let connected = match connecting.await {
                 Ok(tcp) => secure(tcp.into_inner(), &uri, tls.as_deref()).await,
                 Err(error) => {
-                    let told = because(&error.to_string(), std::error::Error::source(&error));
+                    let told = with_causes(&error);
                     Err(io::Error::other(told))
                 }
             };

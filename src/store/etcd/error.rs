@@ -1,5 +1,7 @@
 //! What an error of etcd means for a lease.
 
+use crate::causes::{followed_by, with_causes};
+use std::error::Error as _;
 use std::fmt;
 use tonic::Code;
 
@@ -37,10 +39,7 @@ impl From<etcd_client::Error> for Failure {
             }
             Error::GRpcStatus(status) => from_status(&status),
             Error::InvalidArgs(message) => Failure::Refused(message),
-            Error::TransportError(error) => Failure::Unreachable(because(
-                &error.to_string(),
-                std::error::Error::source(&error),
-            )),
+            Error::TransportError(error) => Failure::Unreachable(with_causes(&error)),
             other => Failure::Unreachable(other.to_string()),
         }
     }
@@ -80,24 +79,8 @@ fn from_status(status: &tonic::Status) -> Failure {
         | Code::PermissionDenied
         | Code::InvalidArgument
         | Code::FailedPrecondition => Failure::Refused(message.to_owned()),
-        _ => Failure::Unreachable(because(message, std::error::Error::source(status))),
+        _ => Failure::Unreachable(followed_by(message, status.source())),
     }
-}
-
-/// A sentence, and the causes that it does not name yet.
-pub(super) fn because(
-    message: &str,
-    mut cause: Option<&(dyn std::error::Error + 'static)>,
-) -> String {
-    let mut text = message.to_owned();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 impl fmt::Display for Failure {
