@@ -8,7 +8,7 @@
 //! round by round (A B C A B C…), or run side by side where all they do is wait; ratios are taken within a round,
 //! and the median of them is told. Writes `target/bench/report.md` and `report.svg`; `--publish` copies both
 //! to `benches/`, unless something was left out or failed. `TENURE_BIN` names another binary to measure than the
-//! one that cargo has just built.
+//! release, which is built first.
 
 #![allow(
     clippy::unwrap_used,
@@ -112,6 +112,7 @@ fn main() -> ExitCode {
         is_quick: has("--quick"),
     };
     let machine = machine::prepare();
+    programs::build_tenure();
     programs::build_go();
     let chosen = SCENARIOS
         .iter()

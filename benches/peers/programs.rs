@@ -1,7 +1,6 @@
-//! Where the programs under test are, and how the Go peer is built.
+//! Where the programs under test are, and how they are built.
 
 use crate::support::process::run;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,9 +25,32 @@ pub(crate) fn tenure() -> Command {
 }
 
 pub(crate) fn tenure_path() -> PathBuf {
-    std::env::var_os("TENURE_BIN")
-        .unwrap_or_else(|| OsString::from(env!("CARGO_BIN_EXE_tenure")))
-        .into()
+    let built = || tenure_target().join("release/tenure");
+    std::env::var_os(TENURE_BIN).map_or_else(built, PathBuf::from)
+}
+
+/// Names another binary to measure than the release.
+const TENURE_BIN: &str = "TENURE_BIN";
+
+/// Apart from where cargo builds for benches: what these alone need adds features to crates of the sidecar's.
+fn tenure_target() -> PathBuf {
+    output_directory().join("tenure")
+}
+
+/// Builds the sidecar as it is released, unless another binary is to be measured.
+///
+/// # Panics
+/// Where it can't be built.
+pub(crate) fn build_tenure() {
+    if std::env::var_os(TENURE_BIN).is_some() {
+        return;
+    }
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["build", "--release", "--locked", "--target-dir"])
+        .arg(tenure_target());
+    assert!(cargo.status().unwrap().success(), "{cargo:?}");
 }
 
 pub(crate) fn go_path() -> PathBuf {
