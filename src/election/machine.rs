@@ -1,16 +1,17 @@
 //! The state machine of one candidate in one election.
 
 mod application;
+mod leaving;
+mod queueing;
 
 use super::backoff::Backoff;
 use super::held::Held;
 use super::policy::Holds;
 use super::state::{End, Intent, State, Stopping, Verify};
 use super::{
-    Action, Application, Claim, Event, Hold, Holder, Lease, LeaseId, Observation, Policy, Reason,
-    Role, RoleName, ShutdownWait, Standing, Time, Timing, Token, Transition, View,
+    Action, Claim, Event, Hold, Holder, LeaseId, Observation, Policy, Reason, Role, RoleName,
+    ShutdownWait, Time, Timing, Transition, View,
 };
-use std::time::Duration;
 
 /// One candidate in one election.
 #[derive(Clone, Debug)]
@@ -308,7 +309,7 @@ impl Election {
                     self.stop();
                 } else if retry_at.is_some_and(|at| at <= now) {
                     *retry_at = None;
-                    let action = release_action(*lease, *end, &self.policy);
+                    let action = leaving::release_action(*lease, *end, &self.policy);
                     self.actions.push(action);
                 }
             }
@@ -318,120 +319,6 @@ impl Election {
             && held.take_due(now)
         {
             self.actions.push(Action::KeepAlive(held.lease.id));
-        }
-    }
-
-    /// Compares the last sight of the queue with the place that is held.
-    fn judge(&mut self, now: Time) {
-        let (Some(sight), Some(held)) = (&self.seen, self.state.held()) else {
-            return;
-        };
-        // A sight from before the place was taken says nothing of it.
-        if sight.revision < held.lease.token {
-            return;
-        }
-        let first = sight.is_first(held.lease.id);
-        if !sight.present {
-            return self.lose(now, Reason::KeyGone);
-        }
-        match &mut self.state {
-            State::Waiting {
-                first_since,
-                verify,
-                queued,
-                ..
-            } => {
-                if !first {
-                    *queued = true;
-                    // Whoever becomes the first again has the whole takeover_delay before it.
-                    if let Verify::RetryAt(_) = verify {
-                        *verify = Verify::NotNeeded;
-                    }
-                } else if *verify == Verify::NotNeeded {
-                    *first_since = Some(now);
-                    let delay = if sight.handed_over {
-                        Duration::ZERO
-                    } else {
-                        self.policy.takeover_delay
-                    };
-                    *verify = Verify::RetryAt(now + delay);
-                }
-            }
-            // Somebody is ahead of a leader: the store was restored from a backup, or tampered with.
-            _ if !first => self.lose(now, Reason::KeyGone),
-            State::Leading { .. } => self.heed_holds(now),
-            _ => {}
-        }
-    }
-
-    fn joined(&mut self, now: Time, lease: Lease) {
-        if !self.state.is_joining(lease.id) {
-            return;
-        }
-        let held = Held::new(lease, &self.timing, &mut self.rng);
-        let is_wanted = self.intent == Intent::Campaign && !self.is_held_back();
-        if !is_wanted || held.valid_until(&self.timing) <= now {
-            return self.release(lease.id, held.gone_by(), End::Lost);
-        }
-        self.state = State::Waiting {
-            held,
-            first_since: None,
-            verify: Verify::NotNeeded,
-            queued: false,
-        };
-        // The sight of the new place may have come before the answer that it was taken.
-        self.judge(now);
-    }
-
-    fn verified(&mut self, now: Time, lease: LeaseId, standing: Standing) {
-        let State::Waiting {
-            held,
-            first_since,
-            queued,
-            ..
-        } = &self.state
-        else {
-            return;
-        };
-        if held.lease.id != lease {
-            return;
-        }
-        match standing {
-            Standing::First(token) => {
-                if let Some(since) = first_since
-                    && *queued
-                {
-                    self.actions.push(Action::TookOver(now.since(*since)));
-                }
-                self.reason = Reason::Elected;
-                let mut held = held.clone();
-                held.lease.token = token;
-                // It has just been read who is the first.
-                self.blind_since = self.blind_since.map(|_| now);
-                if let Application::Supervised(_) = self.policy.application {
-                    let (token, deadline) = (held.lease.token, held.deadline(&self.timing));
-                    self.actions.push(Action::RunApplication(token, deadline));
-                }
-                self.state = State::Leading { held };
-            }
-            Standing::Behind => self.verify_again(lease, now + self.timing.retry_period()),
-            Standing::Gone => self.lose(now, Reason::KeyGone),
-        }
-    }
-
-    fn verify_again(&mut self, lease: LeaseId, at: Time) {
-        if let State::Waiting { held, verify, .. } = &mut self.state
-            && held.lease.id == lease
-        {
-            let is_first = self
-                .seen
-                .as_ref()
-                .is_some_and(|sight| sight.is_first(lease));
-            *verify = if is_first {
-                Verify::RetryAt(at)
-            } else {
-                Verify::NotNeeded
-            };
         }
     }
 
@@ -475,142 +362,6 @@ impl Election {
 
     fn is_held_back(&self) -> bool {
         self.intent != Intent::Stop && self.holds.first().is_some()
-    }
-
-    /// In order: leads no more, and goes when promises and application allow.
-    fn step_down(&mut self, now: Time, reason: Reason) {
-        if let State::Leading { held } = &self.state {
-            self.reason = reason;
-            self.state = State::SteppingDown {
-                held: held.clone(),
-                release_at: None,
-                promises_end: Time::ORIGIN,
-                stopping: Stopping::Over { in_order: true },
-                deregistered_by: now + self.policy.deregistration,
-            };
-            self.actions.push(Action::CollectPromises);
-            self.stop_application(now, false);
-        }
-    }
-
-    fn promised(&mut self, now: Time, until: Time) {
-        // The application reads a promise a little later than it was given, on a clock of its own.
-        let kept = if until > now {
-            until + self.timing.drift_margin()
-        } else {
-            now
-        };
-        let wait = match (self.intent, self.policy.shutdown_wait) {
-            (Intent::Stop, ShutdownWait::None) => now,
-            (Intent::Stop, ShutdownWait::For(time) | ShutdownWait::Application(time)) => {
-                kept.max(now + time)
-            }
-            _ => kept,
-        };
-        if let State::SteppingDown {
-            release_at,
-            promises_end,
-            ..
-        } = &mut self.state
-        {
-            *promises_end = kept.min(wait);
-            *release_at = Some(wait);
-        }
-    }
-
-    fn forget_promises(&mut self) {
-        if let State::SteppingDown { release_at, .. } = &mut self.state {
-            *release_at = Some(Time::ORIGIN);
-        }
-    }
-
-    fn deregistered(&mut self, token: Token) {
-        if let State::SteppingDown {
-            held,
-            deregistered_by,
-            ..
-        } = &mut self.state
-            && held.lease.token == token
-        {
-            *deregistered_by = Time::ORIGIN;
-        }
-    }
-
-    /// What is held can't be relied upon any more.
-    fn lose(&mut self, now: Time, reason: Reason) {
-        let is_gone = matches!(reason, Reason::LeaseGone | Reason::KeyGone);
-        match &mut self.state {
-            State::Leading { held } if self.policy.application != Application::Unattended => {
-                let mut held = held.clone();
-                if is_gone {
-                    held.stop_renewing();
-                }
-                self.reason = reason;
-                self.state = State::SteppingDown {
-                    held,
-                    // A promise ends with the deadline; what is gone, keeps none.
-                    release_at: Some(Time::ORIGIN),
-                    promises_end: Time::ORIGIN,
-                    stopping: Stopping::Over { in_order: true },
-                    deregistered_by: Time::ORIGIN,
-                };
-                self.stop_application(now, is_gone);
-            }
-            State::SteppingDown {
-                held,
-                release_at,
-                stopping: Stopping::Awaited { .. } | Stopping::Failed,
-                ..
-            } => {
-                *release_at = Some(Time::ORIGIN);
-                if held.is_renewed() {
-                    held.stop_renewing();
-                    self.stop_application(now, true);
-                }
-            }
-            state => {
-                let Some(held) = state.held() else {
-                    return;
-                };
-                let (lease, gone_by) = (held.lease.id, held.gone_by());
-                self.reason = reason;
-                self.release(lease, gone_by, End::Lost);
-            }
-        }
-    }
-
-    fn leave_queue(&mut self) {
-        if let State::Waiting { held, .. } = &self.state {
-            let (lease, gone_by) = (held.lease.id, held.gone_by());
-            self.release(lease, gone_by, End::Lost);
-        }
-    }
-
-    fn release(&mut self, lease: LeaseId, gone_by: Time, end: End) {
-        self.unreleased = Backoff::default();
-        self.state = State::Releasing {
-            lease,
-            gone_by,
-            retry_at: None,
-            end,
-        };
-        let action = release_action(lease, end, &self.policy);
-        self.actions.push(action);
-    }
-
-    fn released(&mut self, now: Time, id: LeaseId) {
-        if !matches!(self.state, State::Releasing { lease, .. } if lease == id) {
-            return;
-        }
-        self.seen.take_if(|sight| sight.is_first(id));
-        let until = match self.intent {
-            Intent::StayOut(cooldown) => now + cooldown,
-            _ => now + self.setbacks.next_delay(&mut self.rng),
-        };
-        if self.role().name() == RoleName::SteppingDown {
-            self.reason = Reason::Released;
-        }
-        self.state = State::Out { until };
     }
 
     fn stop(&mut self) {
@@ -661,15 +412,6 @@ impl Election {
 
     fn next_of(&self, held: &Held) -> Option<Time> {
         earliest(Some(held.valid_until(&self.timing)), held.next_keepalive())
-    }
-}
-
-/// Whoever waits for something to be handed over in order is told that it was.
-fn release_action(lease: LeaseId, end: End, policy: &Policy) -> Action {
-    if end == End::InOrder && !policy.takeover_delay.is_zero() {
-        Action::HandOver(lease)
-    } else {
-        Action::Release(lease)
     }
 }
 
