@@ -10,6 +10,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test is to fail by it")]
 
+#[path = "simulation/application.rs"]
+mod application;
 #[path = "simulation/candidate.rs"]
 mod candidate;
 #[path = "simulation/store.rs"]

@@ -1,6 +1,7 @@
 //! A candidate: the core and the driver's steps that ship, and what an adapter does around them, on a clock of
 //! its own.
 
+use crate::application::Guardian;
 use crate::world::{Delivery, Network};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -54,15 +55,6 @@ pub(crate) struct Promise {
     pub(crate) until: Time,
 }
 
-/// An application that runs under a candidate's hand, and the guardian beside it, whom nothing freezes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Application {
-    pub(crate) lease: LeaseId,
-    deadline: Deadline,
-    /// Told to stop, it is gone by then.
-    gone_at: Option<Time>,
-}
-
 /// One candidate on one host. All times are by the host's clock.
 #[derive(Debug)]
 pub(crate) struct Candidate {
@@ -73,14 +65,7 @@ pub(crate) struct Candidate {
     core: Option<Election>,
     view: View,
     pub(crate) own: Option<LeaseId>,
-    /// While it runs.
-    pub(crate) application: Option<Application>,
-    /// The lease of an application that still ran when the next one was started.
-    pub(crate) outrun: Option<LeaseId>,
-    /// The core has not been told of the end of the application that ran under this token.
-    awaits_end: Option<Token>,
-    /// How long the application takes to stop, unless it is killed before.
-    pub(crate) stop_takes: Duration,
+    pub(crate) guardian: Guardian,
     promised_until: Time,
     pub(crate) promises: VecDeque<Promise>,
     pub(crate) generation: u64,
@@ -98,10 +83,7 @@ impl Candidate {
             name,
             timing,
             policy,
-            application: None,
-            outrun: None,
-            awaits_end: None,
-            stop_takes: Duration::ZERO,
+            guardian: Guardian::new(),
             core: None,
             view: View {
                 held_back: None,
@@ -133,34 +115,15 @@ impl Candidate {
 
     /// The guardian's work at `now`; nothing of it depends on the candidate.
     pub(crate) fn guard(&mut self, now: Time) {
-        let stop_takes = self.stop_takes;
-        if let Some(application) = &mut self.application {
-            if application.deadline.stop_at <= now {
-                application.stop(application.deadline.stop_at, stop_takes);
-            }
-            let is_gone = application.gone_at.is_some_and(|at| at <= now);
-            if is_gone || application.deadline.kill_at <= now {
-                self.application = None;
-                // It was the one that relied on them.
-                self.promises.clear();
-            }
+        if self.guardian.work(now) {
+            // It was the one that relied on them.
+            self.promises.clear();
         }
-    }
-
-    /// When the guardian has something to do, or the candidate something to hear of it.
-    pub(crate) fn next_of_application(&self) -> Option<Time> {
-        let application = self.application?;
-        let Deadline { stop_at, kill_at } = application.deadline;
-        Some(application.gone_at.unwrap_or(stop_at).min(kill_at))
     }
 
     /// The process is gone. What it promised is not.
     pub(crate) fn crash(&mut self) {
-        if let Some(application) = &mut self.application {
-            // Its guardian notices; late, for the worst.
-            application.gone_at = None;
-        }
-        self.awaits_end = None;
+        self.guardian.left_alone();
         self.core = None;
         self.view.role = Role::Stopped;
         self.call = None;
@@ -198,13 +161,10 @@ impl Candidate {
             .iter()
             .flatten()
             .map(|outstanding| outstanding.deadline);
-        let news = self.awaits_end.is_some() && self.application.is_none();
-        let news = news.then_some(Time::ORIGIN);
-        let application = self.next_of_application().or(news);
         deadlines
             .chain(core)
             .chain(self.observe_at)
-            .chain(application)
+            .chain(self.guardian.next_timeout())
             .min()
     }
 
@@ -231,17 +191,10 @@ impl Candidate {
     /// The guardian says that the application is gone.
     fn hear_of_application(&mut self, now: Time, network: &mut Network) {
         self.guard(now);
-        if self.application.is_none()
-            && let Some(token) = self.awaits_end.take()
-        {
-            self.take_in(
-                now,
-                Event::ApplicationStopped {
-                    token,
-                    in_order: true,
-                },
-                network,
-            );
+        if let Some(token) = self.guardian.end_to_tell() {
+            let in_order = true;
+            let event = Event::ApplicationStopped { token, in_order };
+            self.take_in(now, event, network);
         }
     }
 
@@ -390,13 +343,6 @@ impl Candidate {
     }
 }
 
-impl Application {
-    fn stop(&mut self, now: Time, takes: Duration) {
-        let gone_at = now + takes;
-        self.gone_at = Some(self.gone_at.map_or(gone_at, |before| before.min(gone_at)));
-    }
-}
-
 /// What surrounds a core in the simulation.
 struct Simulated<'a> {
     candidate: &'a mut Candidate,
@@ -422,37 +368,18 @@ impl Surroundings for Simulated<'_> {
 
     fn run(&mut self, token: Token, deadline: Deadline) {
         self.candidate.guard(self.now);
-        self.candidate.outrun = self.candidate.application.map(|before| before.lease);
         let lease = self.candidate.own.unwrap();
-        self.candidate.application = Some(Application {
-            lease,
-            deadline,
-            gone_at: None,
-        });
-        self.candidate.awaits_end = Some(token);
+        self.candidate.guardian.run(lease, token, deadline);
         self.candidate.guard(self.now);
     }
 
-    /// What the guardian has begun to stop goes on stopping; it only has longer for it.
     fn extend(&mut self, deadline: Deadline) {
         self.candidate.guard(self.now);
-        if let Some(application) = &mut self.candidate.application {
-            application.deadline.kill_at = deadline.kill_at;
-            if application.gone_at.is_none() {
-                application.deadline.stop_at = deadline.stop_at;
-            }
-        }
+        self.candidate.guardian.extend(deadline);
     }
 
     fn stop(&mut self, _: Token, at_once: bool) {
-        let takes = if at_once {
-            Duration::ZERO
-        } else {
-            self.candidate.stop_takes
-        };
-        if let Some(application) = &mut self.candidate.application {
-            application.stop(self.now, takes);
-        }
+        self.candidate.guardian.stop(self.now, at_once);
     }
 
     fn begin(&mut self, action: Action) {

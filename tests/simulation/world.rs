@@ -504,7 +504,7 @@ impl World {
                 self.at(a_while, Happening::Lift(host));
             }
             15 => {
-                self.hosts[host].candidate.stop_takes = a_while / 4;
+                self.hosts[host].candidate.guardian.stop_takes = a_while / 4;
             }
             16 | 17 => self.freeze(host, a_while),
             10 => self.store.change_leader(self.store_now()),
@@ -609,16 +609,16 @@ impl World {
             let now = self.local(name);
             let candidate = &mut self.hosts[name].candidate;
             candidate.guard(now);
-            if let Some(lease) = candidate.outrun.take()
+            if let Some(lease) = candidate.guardian.outrun.take()
                 && !self.store.was_tampered_with(lease)
             {
                 self.accuse(format!("two applications of {name} run at once"));
             }
             let candidate = &self.hosts[name].candidate;
-            if let Some(application) = candidate.application
-                && !self.store.was_tampered_with(application.lease)
+            if let Some(lease) = candidate.guardian.runs()
+                && !self.store.was_tampered_with(lease)
             {
-                active.insert(name, application.lease);
+                active.insert(name, lease);
                 self.outcome.guarded += 1;
             }
             if let Some((lease, token)) = self.hosts[name].candidate.claim(now) {
