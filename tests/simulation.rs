@@ -31,25 +31,22 @@ const PROMISED_DRIFT: f64 = 0.024;
 /// What CI runs.
 const SEEDS: u64 = 2_000;
 
-fn seconds(seconds: f64) -> Duration {
-    Duration::from_secs_f64(seconds)
-}
-
 /// The tightest that is allowed: the leader stops as late as the margin for drift lets it.
-fn tight(ttl: f64) -> Timing {
-    let [ttl, retry_period] = [ttl, ttl / 8.0].map(seconds);
+fn tight(ttl: Duration) -> Timing {
+    let retry_period = ttl / 8;
     let loose = Timing::new(ttl, ttl / 2, retry_period).unwrap();
     Timing::new(ttl, ttl - loose.drift_margin(), retry_period).unwrap()
 }
 
 /// The defaults.
-fn usual(ttl: f64) -> Timing {
-    Timing::new(seconds(ttl), seconds(ttl * 2.0 / 3.0), seconds(ttl / 5.0)).unwrap()
+fn usual(ttl: Duration) -> Timing {
+    Timing::new(ttl, ttl * 2 / 3, ttl / 5).unwrap()
 }
 
 /// Each seed has a budget of its own.
 fn climate(seed: u64, drift: f64) -> Climate {
-    let timing = [usual(10.0), usual(5.0), tight(4.0)][(seed % 3) as usize];
+    let [short, middling, long] = [4, 5, 10].map(Duration::from_secs);
+    let timing = [usual(long), usual(middling), tight(short)][(seed % 3) as usize];
     // Most stores grant what was asked; etcd, more where that is little.
     let granted = timing
         .ttl()
@@ -57,9 +54,9 @@ fn climate(seed: u64, drift: f64) -> Climate {
     Climate {
         candidates: 2 + (seed % 4) as usize,
         drift,
-        faulty: seconds(120.0),
+        faulty: Duration::from_secs(120),
         // A lease, lengthened once, and the time to notice.
-        calm: granted * 2 + seconds(6.0),
+        calm: granted * 2 + Duration::from_secs(6),
         timing,
         granted,
     }
