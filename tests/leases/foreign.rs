@@ -1,6 +1,9 @@
 //! A candidate of client-go's, by client-go's rule: the Lease is another's for as long as the duration that is written in it,
 //! counted from when it was last seen to change.
 
+use crate::candidate::Now;
+use crate::simulated::candidate::Clock;
+use crate::world::{Climate, clock, date};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
@@ -11,37 +14,44 @@ use tenure::election::Time;
 pub(crate) struct Foreign {
     pub(crate) name: String,
     /// In whole seconds.
-    pub(crate) lease_duration: Duration,
+    lease_duration: Duration,
+    pub(crate) clock: Clock,
+    /// When the world began, by that clock.
+    pub(crate) date: Duration,
+    pub(crate) is_frozen: bool,
     observed: Option<LeaseSpec>,
     observed_at: Time,
 }
 
 impl Foreign {
-    pub(crate) fn new(name: String, lease_duration: Duration) -> Self {
+    pub(crate) fn new(name: usize, climate: &Climate, rng: &mut fastrand::Rng) -> Self {
         Foreign {
-            name,
-            lease_duration,
+            name: format!("client-go-{name}"),
+            lease_duration: climate.timing.ttl() / 2 * (1 + name as u32),
+            clock: clock(rng, climate.drift),
+            date: date(rng),
+            is_frozen: false,
             observed: None,
             observed_at: Time::ORIGIN,
         }
     }
 
     /// What it writes, having read this.
-    pub(crate) fn campaign(&mut self, lease: &Lease, now: Time, date: SystemTime) -> Option<Lease> {
+    pub(crate) fn campaign(&mut self, lease: &Lease, now: Now) -> Option<Lease> {
         let spec = lease.spec.clone().unwrap_or_default();
         if self.observed.as_ref() != Some(&spec) {
             self.observed = Some(spec.clone());
-            self.observed_at = now;
+            self.observed_at = now.time;
         }
         let holder = spec.holder_identity.as_deref().unwrap_or("");
         let seconds = spec.lease_duration_seconds.unwrap_or(0);
         let valid_for = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
         let is_own = holder == self.name;
-        if !holder.is_empty() && !is_own && now < self.observed_at + valid_for {
+        if !holder.is_empty() && !is_own && now.time < self.observed_at + valid_for {
             return None;
         }
         let mut written = spec;
-        let now = micro_time(date);
+        let now = micro_time(now.date);
         if !is_own {
             written.acquire_time = Some(now.clone());
             written.lease_transitions = Some(written.lease_transitions.unwrap_or(0) + 1);
