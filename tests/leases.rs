@@ -13,14 +13,14 @@
 
 #[path = "leases/candidate.rs"]
 mod candidate;
-#[path = "leases/foreign.rs"]
-mod foreign;
 #[path = "leases/judge.rs"]
 mod judge;
 #[path = "leases/kind.rs"]
 mod kind;
 #[path = "leases/register.rs"]
 mod register;
+#[path = "leases/session.rs"]
+mod session;
 mod simulated;
 #[path = "leases/world.rs"]
 mod world;

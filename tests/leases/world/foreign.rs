@@ -1,9 +1,11 @@
 //! A candidate of client-go's, by client-go's rule: the Lease is another's for as long as the duration that is written in it,
 //! counted from when it was last seen to change.
 
-use crate::candidate::Now;
+use super::server::Writer;
+use super::{Climate, Happening, World, clock, date};
+use crate::kind::Kind;
+use crate::session::Now;
 use crate::simulated::candidate::Clock;
-use crate::world::{Climate, clock, date};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
@@ -11,20 +13,20 @@ use std::time::{Duration, SystemTime};
 use tenure::election::Time;
 
 #[derive(Debug)]
-pub(crate) struct Foreign {
-    pub(crate) name: String,
+pub(super) struct Foreign {
+    name: String,
     /// In whole seconds.
     lease_duration: Duration,
-    pub(crate) clock: Clock,
+    clock: Clock,
     /// When the world began, by that clock.
-    pub(crate) date: Duration,
-    pub(crate) is_frozen: bool,
+    date: Duration,
+    pub(super) is_frozen: bool,
     observed: Option<LeaseSpec>,
     observed_at: Time,
 }
 
 impl Foreign {
-    pub(crate) fn new(name: usize, climate: &Climate, rng: &mut fastrand::Rng) -> Self {
+    pub(super) fn new(name: usize, climate: &Climate, rng: &mut fastrand::Rng) -> Self {
         Foreign {
             name: format!("client-go-{name}"),
             lease_duration: climate.timing.ttl() / 2 * (1 + name as u32),
@@ -37,7 +39,7 @@ impl Foreign {
     }
 
     /// What it writes, having read this.
-    pub(crate) fn campaign(&mut self, lease: &Lease, now: Now) -> Option<Lease> {
+    fn campaign(&mut self, lease: &Lease, now: Now) -> Option<Lease> {
         let spec = lease.spec.clone().unwrap_or_default();
         if self.observed.as_ref() != Some(&spec) {
             self.observed = Some(spec.clone());
@@ -63,7 +65,7 @@ impl Foreign {
     }
 
     /// What it writes to give up what is its own.
-    pub(crate) fn release(&self, lease: &Lease, date: SystemTime) -> Option<Lease> {
+    fn release(&self, lease: &Lease, date: SystemTime) -> Option<Lease> {
         let mut written = lease.spec.clone()?;
         if written.holder_identity.as_ref() != Some(&self.name) {
             return None;
@@ -77,6 +79,54 @@ impl Foreign {
     }
 }
 
+impl World {
+    pub(super) fn foreign_reads(&mut self, name: usize) {
+        if !self.faulty {
+            return;
+        }
+        let period = self.climate.timing.retry_period();
+        let again = period.mul_f64(0.5 + self.rng.f64());
+        self.at(again, Happening::ForeignReads(name));
+        let foreign = &mut self.foreign[name];
+        if self.server.is_away || foreign.is_frozen {
+            return;
+        }
+        let Some(lease) = self.server.register.read() else {
+            return;
+        };
+        let now = Now::by(&foreign.clock, foreign.date, self.course.now);
+        let written = if self.rng.u8(..) < 24 {
+            foreign.release(&lease, now.date)
+        } else {
+            foreign.campaign(&lease, now)
+        };
+        if let Some(written) = written {
+            let delay = self.delay();
+            self.at(delay, Happening::ForeignWrites(name, Box::new(written)));
+        }
+    }
+
+    pub(super) fn foreign_writes(&mut self, name: usize, lease: Lease) {
+        if self.server.is_away {
+            return;
+        }
+        let was_own = self.is_held_by_foreign(name);
+        let written = self.write(Writer::Usurper, |register| register.replace(lease));
+        if written.is_err() {
+            return;
+        }
+        match (was_own, self.is_held_by_foreign(name)) {
+            (false, true) => self.count(Kind::ForeignAcquired),
+            (true, false) => self.count(Kind::ForeignReleased),
+            _ => {}
+        }
+    }
+
+    fn is_held_by_foreign(&self, name: usize) -> bool {
+        self.server.register.holder() == Some(&self.foreign[name].name)
+    }
+}
+
 fn with(lease: &Lease, spec: LeaseSpec) -> Lease {
     Lease {
         spec: Some(spec),
@@ -84,7 +134,7 @@ fn with(lease: &Lease, spec: LeaseSpec) -> Lease {
     }
 }
 
-pub(crate) fn micro_time(date: SystemTime) -> MicroTime {
+pub(super) fn micro_time(date: SystemTime) -> MicroTime {
     let since = date
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
