@@ -10,7 +10,7 @@
 //! - Where the whole cluster is restored from a backup, versions go back. Whoever never saw the former tokens can't know what to
 //!   outdo.
 
-use crate::candidate::Knowledge;
+use crate::session::Knowledge;
 use std::collections::{BTreeMap, BTreeSet};
 use tenure::election::Token;
 

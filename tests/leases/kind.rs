@@ -1,7 +1,5 @@
 //! What happens to candidates and their Lease, to be counted.
 
-use std::collections::BTreeMap;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     // A candidate, its host, and its way to the API.
@@ -38,6 +36,8 @@ pub(crate) enum Kind {
     ForeignAcquired,
     ForeignReleased,
     HandedOver,
+    /// Two led at once, and nobody could help it.
+    Excused,
 }
 
 /// Those that are brought about.
@@ -77,6 +77,3 @@ pub(crate) const CONSEQUENCES: [Kind; 7] = [
     Kind::ForeignReleased,
     Kind::HandedOver,
 ];
-
-/// How often each happened.
-pub(crate) type Counts = BTreeMap<Kind, u64>;

@@ -1,8 +1,8 @@
 //! A candidate: the core and the driver's steps that ship, and what an adapter does around them, on a clock of
 //! its own.
 
-use crate::world::{Delivery, Network};
-use std::collections::VecDeque;
+use crate::application::Guardian;
+use crate::simulated::candidate::{Outbox, Promises};
 use std::time::Duration;
 use tenure::driver::{self, Surroundings};
 use tenure::election::{
@@ -10,7 +10,13 @@ use tenure::election::{
     Timing, Token, Transition, View,
 };
 
-/// A request on its way to the store.
+/// A request, and the connection that it is sent on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Message {
+    pub(crate) generation: u64,
+    pub(crate) request: Request,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Grant(LeaseId),
@@ -47,22 +53,6 @@ struct Outstanding {
 /// Before the queue is asked for on another connection.
 pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What was promised to an application.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Promise {
-    pub(crate) lease: LeaseId,
-    pub(crate) until: Time,
-}
-
-/// An application that runs under a candidate's hand, and the guardian beside it, whom nothing freezes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Application {
-    pub(crate) lease: LeaseId,
-    deadline: Deadline,
-    /// Told to stop, it is gone by then.
-    gone_at: Option<Time>,
-}
-
 /// One candidate on one host. All times are by the host's clock.
 #[derive(Debug)]
 pub(crate) struct Candidate {
@@ -73,23 +63,15 @@ pub(crate) struct Candidate {
     core: Option<Election>,
     view: View,
     pub(crate) own: Option<LeaseId>,
-    /// While it runs.
-    pub(crate) application: Option<Application>,
-    /// The lease of an application that still ran when the next one was started.
-    pub(crate) outrun: Option<LeaseId>,
-    /// The core has not been told of the end of the application that ran under this token.
-    awaits_end: Option<Token>,
-    /// How long the application takes to stop, unless it is killed before.
-    pub(crate) stop_takes: Duration,
-    promised_until: Time,
-    pub(crate) promises: VecDeque<Promise>,
+    pub(crate) guardian: Guardian,
+    pub(crate) promises: Promises,
     pub(crate) generation: u64,
     call: Option<Outstanding>,
     keepalive: Option<Outstanding>,
     observe: Option<Outstanding>,
     /// When to ask for the queue again.
     observe_at: Option<Time>,
-    next_id: u64,
+    pub(crate) outbox: Outbox<Message>,
 }
 
 impl Candidate {
@@ -98,10 +80,7 @@ impl Candidate {
             name,
             timing,
             policy,
-            application: None,
-            outrun: None,
-            awaits_end: None,
-            stop_takes: Duration::ZERO,
+            guardian: Guardian::new(),
             core: None,
             view: View {
                 held_back: None,
@@ -109,14 +88,13 @@ impl Candidate {
                 holder: None,
             },
             own: None,
-            promised_until: Time::ORIGIN,
-            promises: VecDeque::new(),
+            promises: Promises::default(),
             generation: 0,
             call: None,
             keepalive: None,
             observe: None,
             observe_at: None,
-            next_id: 0,
+            outbox: Outbox::new(),
         }
     }
 
@@ -124,154 +102,108 @@ impl Candidate {
         self.core.is_some()
     }
 
-    pub(crate) fn start(&mut self, now: Time, seed: u64, network: &mut Network) {
+    pub(crate) fn start(&mut self, now: Time, seed: u64) {
         self.core = Some(Election::new(self.timing, self.policy, seed));
         self.generation += 1;
         self.observe_at = Some(now);
-        self.take_in(now, Event::Tick, network);
+        self.take_in(now, Event::Tick);
     }
 
     /// The guardian's work at `now`; nothing of it depends on the candidate.
     pub(crate) fn guard(&mut self, now: Time) {
-        let stop_takes = self.stop_takes;
-        if let Some(application) = &mut self.application {
-            if application.deadline.stop_at <= now {
-                application.stop(application.deadline.stop_at, stop_takes);
-            }
-            let is_gone = application.gone_at.is_some_and(|at| at <= now);
-            if is_gone || application.deadline.kill_at <= now {
-                self.application = None;
-                // It was the one that relied on them.
-                self.promises.clear();
-            }
+        if self.guardian.work(now) {
+            // It was the one that relied on them.
+            self.promises.given.clear();
         }
-    }
-
-    /// When the guardian has something to do, or the candidate something to hear of it.
-    pub(crate) fn next_of_application(&self) -> Option<Time> {
-        let application = self.application?;
-        let Deadline { stop_at, kill_at } = application.deadline;
-        Some(application.gone_at.unwrap_or(stop_at).min(kill_at))
     }
 
     /// The process is gone. What it promised is not.
     pub(crate) fn crash(&mut self) {
-        if let Some(application) = &mut self.application {
-            // Its guardian notices; late, for the worst.
-            application.gone_at = None;
-        }
-        self.awaits_end = None;
+        self.guardian.left_alone();
         self.core = None;
         self.view.role = Role::Stopped;
         self.call = None;
         self.keepalive = None;
         self.observe = None;
         self.observe_at = None;
-        self.promised_until = Time::ORIGIN;
+        self.promises.until = Time::ORIGIN;
         self.generation += 1;
     }
 
     /// The lease and the token that it claims to lead with.
     pub(crate) fn claim(&self, now: Time) -> Option<(LeaseId, Token)> {
-        match self.view.role {
-            Role::Leader(claim) if claim.is_valid(now) => Some((self.own?, claim.token)),
-            _ => None,
-        }
+        let claim = self.view.role.claim().filter(|claim| claim.is_valid(now))?;
+        Some((claim.lease, claim.token))
     }
 
     /// The application asks whether it may act, and for how long.
     pub(crate) fn ask(&mut self, now: Time) {
-        if let (Some((lease, _)), Role::Leader(claim)) = (self.claim(now), self.view.role) {
-            self.promised_until = self.promised_until.max(claim.valid_until);
-            self.promises.push_back(Promise {
-                lease,
-                until: claim.valid_until,
-            });
-        }
+        self.promises.ask(self.view.role, now);
     }
 
-    /// When to look again, if nothing happens before.
-    pub(crate) fn next_timeout(&self) -> Option<Time> {
+    /// How long until it has to look again, if nothing happens before.
+    pub(crate) fn waits(&self, now: Time) -> Option<Duration> {
         let core = self.core.as_ref()?.next_timeout();
         let lanes = [self.call, self.keepalive, self.observe];
         let deadlines = lanes
             .iter()
             .flatten()
             .map(|outstanding| outstanding.deadline);
-        let news = self.awaits_end.is_some() && self.application.is_none();
-        let news = news.then_some(Time::ORIGIN);
-        let application = self.next_of_application().or(news);
-        deadlines
-            .chain(core)
-            .chain(self.observe_at)
-            .chain(application)
-            .min()
+        let others = [self.observe_at, self.guardian.next_timeout()];
+        let others = others.into_iter().flatten();
+        Some(deadlines.chain(core).chain(others).min()?.since(now))
     }
 
     /// The clock says that it is time.
-    pub(crate) fn wake(&mut self, now: Time, network: &mut Network) {
+    pub(crate) fn wake(&mut self, now: Time) {
         if self.keepalive.is_some_and(|waits| waits.deadline <= now) {
-            self.fail_keepalive(now, network);
+            self.fail_keepalive(now);
         }
         if self.call.is_some_and(|waits| waits.deadline <= now) {
-            self.fail_call(now, network);
+            self.fail_call(now);
         }
         if self.observe.is_some_and(|waits| waits.deadline <= now) {
             self.observe = None;
-            self.reconnect(now, network);
+            self.reconnect(now);
         }
         if self.observe_at.is_some_and(|at| at <= now) && self.is_running() {
             self.observe_at = None;
-            self.observe = Some(self.send(now, Request::Observe, network));
+            self.observe = Some(self.send(now, Request::Observe));
         }
-        self.take_in(now, Event::Tick, network);
-        self.hear_of_application(now, network);
+        self.take_in(now, Event::Tick);
+        self.hear_of_application(now);
     }
 
     /// The guardian says that the application is gone.
-    fn hear_of_application(&mut self, now: Time, network: &mut Network) {
+    fn hear_of_application(&mut self, now: Time) {
         self.guard(now);
-        if self.application.is_none()
-            && let Some(token) = self.awaits_end.take()
-        {
-            self.take_in(
-                now,
-                Event::ApplicationStopped {
-                    token,
-                    in_order: true,
-                },
-                network,
-            );
+        if let Some(token) = self.guardian.end_to_tell() {
+            let in_order = true;
+            self.take_in(now, Event::ApplicationStopped { token, in_order });
         }
     }
 
     /// An answer to the request of that number, on the connection in use.
-    pub(crate) fn answered(&mut self, now: Time, id: u64, answer: Answer, network: &mut Network) {
+    pub(crate) fn answered(&mut self, now: Time, id: u64, answer: Answer) {
         match answer {
             Answer::Sight(sight) => {
                 self.observe.take_if(|waits| waits.id == id);
-                self.take_in(now, Event::Observed(sight), network);
+                self.take_in(now, Event::Observed(sight));
             }
             Answer::Renewed(renewed) => {
                 if let Some(waits) = self.keepalive.take_if(|waits| waits.id == id) {
-                    self.renewed(now, waits, renewed, network);
+                    self.renewed(now, waits, renewed);
                 }
             }
             answer => {
                 if let Some(waits) = self.call.take_if(|waits| waits.id == id) {
-                    self.call_answered(now, waits, answer, network);
+                    self.call_answered(now, waits, answer);
                 }
             }
         }
     }
 
-    fn renewed(
-        &mut self,
-        now: Time,
-        waits: Outstanding,
-        renewed: Option<Duration>,
-        network: &mut Network,
-    ) {
+    fn renewed(&mut self, now: Time, waits: Outstanding, renewed: Option<Duration>) {
         let Request::KeepAlive(lease) = waits.request else {
             return;
         };
@@ -283,19 +215,13 @@ impl Candidate {
             },
             None => Event::LeaseGone(lease),
         };
-        self.take_in(now, event, network);
+        self.take_in(now, event);
     }
 
-    fn call_answered(
-        &mut self,
-        now: Time,
-        waits: Outstanding,
-        answer: Answer,
-        network: &mut Network,
-    ) {
+    fn call_answered(&mut self, now: Time, waits: Outstanding, answer: Answer) {
         let event = match (waits.request, answer) {
             (Request::Grant(lease), Answer::Granted(granted)) => {
-                let enter = self.send(now, Request::Enter(lease), network);
+                let enter = self.send(now, Request::Enter(lease));
                 // Both steps have one deadline, and the lease counts from before the first.
                 self.call = Some(Outstanding {
                     sent_at: waits.sent_at,
@@ -318,25 +244,25 @@ impl Candidate {
             (Request::Revoke(lease), Answer::Revoked) => Event::Released(lease),
             (request, answer) => panic!("{answer:?} answers {request:?}"),
         };
-        self.take_in(now, event, network);
+        self.take_in(now, event);
     }
 
-    fn fail_keepalive(&mut self, now: Time, network: &mut Network) {
+    fn fail_keepalive(&mut self, now: Time) {
         if let Some(Request::KeepAlive(lease)) = self.keepalive.take().map(|waits| waits.request) {
-            self.reconnect(now, network);
-            self.take_in(now, Event::KeepAliveFailed(lease), network);
+            self.reconnect(now);
+            self.take_in(now, Event::KeepAliveFailed(lease));
         }
     }
 
-    fn fail_call(&mut self, now: Time, network: &mut Network) {
+    fn fail_call(&mut self, now: Time) {
         let event = match self.call.take().map(|waits| waits.request) {
             Some(Request::Grant(lease) | Request::Enter(lease)) => self.join_failed(now, lease),
             Some(Request::Verify(lease)) => Event::VerifyFailed(lease),
             Some(Request::Revoke(lease)) => Event::ReleaseFailed(lease),
             _ => return,
         };
-        self.reconnect(now, network);
-        self.take_in(now, event, network);
+        self.reconnect(now);
+        self.take_in(now, event);
     }
 
     fn join_failed(&self, now: Time, lease: LeaseId) -> Event {
@@ -347,22 +273,21 @@ impl Candidate {
     }
 
     /// Nothing that comes on the old connection counts any more.
-    fn reconnect(&mut self, now: Time, network: &mut Network) {
+    fn reconnect(&mut self, now: Time) {
         self.generation += 1;
         self.observe = None;
         self.observe_at = Some(now + RECONNECT_PAUSE);
-        self.take_in(now, Event::Blind, network);
+        self.take_in(now, Event::Blind);
     }
 
     /// By the driver that ships.
-    pub(crate) fn take_in(&mut self, now: Time, event: Event, network: &mut Network) {
+    pub(crate) fn take_in(&mut self, now: Time, event: Event) {
         let Some(mut core) = self.core.take() else {
             return;
         };
         let mut surroundings = Simulated {
             candidate: self,
             now,
-            network,
         };
         driver::take_in(&mut core, event, &mut surroundings);
         if core.is_stopped() {
@@ -372,16 +297,13 @@ impl Candidate {
         }
     }
 
-    fn send(&mut self, now: Time, request: Request, network: &mut Network) -> Outstanding {
-        self.next_id += 1;
-        network.push(Delivery {
-            from: self.name,
-            generation: self.generation,
-            id: self.next_id,
-            request,
-        });
+    fn send(&mut self, now: Time, request: Request) -> Outstanding {
+        let generation = self.generation;
         Outstanding {
-            id: self.next_id,
+            id: self.outbox.send(Message {
+                generation,
+                request,
+            }),
             request,
             sent_at: now,
             deadline: now + self.timing.retry_period(),
@@ -390,18 +312,10 @@ impl Candidate {
     }
 }
 
-impl Application {
-    fn stop(&mut self, now: Time, takes: Duration) {
-        let gone_at = now + takes;
-        self.gone_at = Some(self.gone_at.map_or(gone_at, |before| before.min(gone_at)));
-    }
-}
-
 /// What surrounds a core in the simulation.
 struct Simulated<'a> {
     candidate: &'a mut Candidate,
     now: Time,
-    network: &'a mut Network,
 }
 
 impl Surroundings for Simulated<'_> {
@@ -415,44 +329,25 @@ impl Surroundings for Simulated<'_> {
 
     /// The application asks at the worst moment: right after this was read.
     fn promised_until(&mut self) -> Time {
-        let until = self.candidate.promised_until;
+        let until = self.candidate.promises.until;
         self.candidate.ask(self.now);
         until
     }
 
     fn run(&mut self, token: Token, deadline: Deadline) {
         self.candidate.guard(self.now);
-        self.candidate.outrun = self.candidate.application.map(|before| before.lease);
         let lease = self.candidate.own.unwrap();
-        self.candidate.application = Some(Application {
-            lease,
-            deadline,
-            gone_at: None,
-        });
-        self.candidate.awaits_end = Some(token);
+        self.candidate.guardian.run(lease, token, deadline);
         self.candidate.guard(self.now);
     }
 
-    /// What the guardian has begun to stop goes on stopping; it only has longer for it.
     fn extend(&mut self, deadline: Deadline) {
         self.candidate.guard(self.now);
-        if let Some(application) = &mut self.candidate.application {
-            application.deadline.kill_at = deadline.kill_at;
-            if application.gone_at.is_none() {
-                application.deadline.stop_at = deadline.stop_at;
-            }
-        }
+        self.candidate.guardian.extend(deadline);
     }
 
     fn stop(&mut self, _: Token, at_once: bool) {
-        let takes = if at_once {
-            Duration::ZERO
-        } else {
-            self.candidate.stop_takes
-        };
-        if let Some(application) = &mut self.candidate.application {
-            application.stop(self.now, takes);
-        }
+        self.candidate.guardian.stop(self.now, at_once);
     }
 
     fn begin(&mut self, action: Action) {
@@ -469,7 +364,7 @@ impl Surroundings for Simulated<'_> {
             Action::KeepAlive(lease) => (Request::KeepAlive(lease), true),
             action => panic!("{action:?} is no request"),
         };
-        let sent = self.candidate.send(self.now, request, self.network);
+        let sent = self.candidate.send(self.now, request);
         if is_keepalive {
             self.candidate.keepalive = Some(sent);
         } else {
