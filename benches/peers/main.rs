@@ -111,9 +111,9 @@ fn main() -> ExitCode {
     let effort = Effort {
         is_quick: has("--quick"),
     };
-    let machine = machine::prepare();
     programs::build_tenure();
     programs::build_go();
+    let machine = machine::prepare();
     let chosen = SCENARIOS
         .iter()
         .filter(|one| names.is_empty() || names.iter().any(|name| one.is_called(name)));
