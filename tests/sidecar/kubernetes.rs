@@ -231,6 +231,28 @@ fn an_api_that_is_away_is_not_said_to_be_connected_in_between() {
 }
 
 #[test]
+fn a_lease_that_could_not_be_read_is_watched_anew() {
+    let cluster = Cluster::new();
+    let a = cluster.candidate("a").start_leading();
+    let watches = || {
+        let asked = cluster.server.requests();
+        asked
+            .iter()
+            .filter(|asked| asked.contains("watch="))
+            .count()
+    };
+    let before = watches();
+    cluster.server.set(Fault::AnswersLate(RENEW_DEADLINE));
+    // Renewals fail first, and then whoever looks is blind.
+    let_pass(TTL);
+    assert!(!a.leads());
+    cluster.server.set(Fault::None);
+    eventually("it is watched anew", ROLE_BOUND, || {
+        (watches() > before).then_some(())
+    });
+}
+
+#[test]
 fn a_leader_that_is_cut_off_has_stopped_before_another_leads_whichever_way_is_cut() {
     for mode in [Mode::Silent, Mode::AnswersLost] {
         let cluster = Cluster::new();

@@ -81,6 +81,11 @@ impl Lookout {
         self.see(ledger, now);
     }
 
+    /// Whether the last try to read failed.
+    pub(super) fn is_blind(&self) -> bool {
+        self.is_blind
+    }
+
     /// It could not be read.
     pub(super) fn go_blind(&mut self, now: Time) {
         self.shown = None;

@@ -48,6 +48,7 @@ impl KubernetesSession {
                 return event;
             }
             let due = self.begin_due(clock::now());
+            let was_blind = self.lookout.is_blind();
             tokio::select! {
                 biased;
                 event = self.keepalive.outcome() => self.done(event),
@@ -55,6 +56,10 @@ impl KubernetesSession {
                 looked = self.look.outcome() => self.looked(&looked),
                 told = self.watch.next() => self.told(told),
                 () = self.alarm.wait_until(Some(due)) => self.see(),
+            }
+            if was_blind && !self.lookout.is_blind() {
+                // What could not be read may not have been told either, by a watch that died without a word.
+                self.watch.open(clock::now());
             }
         }
     }
