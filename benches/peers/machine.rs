@@ -12,8 +12,13 @@ pub(crate) struct Machine {
     pub(crate) rows: Vec<(&'static str, String)>,
 }
 
+/// What else keeps the machine busy, on average over the last minute. To be asked before anything is built.
+pub(crate) fn load() -> String {
+    first_word("/proc/loadavg")
+}
+
 /// Puts etcd's data, and all else that is temporary, on a tmpfs where there is one; tells where they are.
-pub(crate) fn prepare() -> Machine {
+pub(crate) fn prepare(load: &str) -> Machine {
     let memory = Path::new("/dev/shm");
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     let is_tmpfs = mounts
@@ -33,10 +38,7 @@ pub(crate) fn prepare() -> Machine {
         rows: vec![
             ("date", date[..10].to_owned()),
             ("processor", format!("{cores} cores, {}", processor())),
-            (
-                "load before it began",
-                format!("{} in the last minute", first_word("/proc/loadavg")),
-            ),
+            ("load before it began", format!("{load} in the last minute")),
             ("kernel", first_word("/proc/sys/kernel/osrelease")),
             ("tenure", first_line(tenure().arg("version"))),
             ("etcd", first_line(Command::new("etcd").arg("--version"))),

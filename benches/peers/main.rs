@@ -7,8 +7,8 @@
 //! A scenario is named as its file, or `speed`, `safety` or `many` for a group of them. Competitors take turns
 //! round by round (A B C A B C…), or run side by side where all they do is wait; ratios are taken within a round,
 //! and the median of them is told. Writes `target/bench/report.md` and `report.svg`; `--publish` copies both
-//! to `benches/`, unless something was left out or failed. `TENURE_BIN` names another binary to measure than the
-//! release, which is built first.
+//! to `benches/`, unless something was left out or failed. `TENURE_BIN` names the binary to measure;
+//! without it the release is built first.
 
 #![allow(
     clippy::unwrap_used,
@@ -111,9 +111,10 @@ fn main() -> ExitCode {
     let effort = Effort {
         is_quick: has("--quick"),
     };
+    let load = machine::load();
     programs::build_tenure();
     programs::build_go();
-    let machine = machine::prepare();
+    let machine = machine::prepare(&load);
     let chosen = SCENARIOS
         .iter()
         .filter(|one| names.is_empty() || names.iter().any(|name| one.is_called(name)));

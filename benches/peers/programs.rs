@@ -48,6 +48,7 @@ pub(crate) fn build_tenure() {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("CARGO_BUILD_TARGET")
         .args(["build", "--release", "--locked", "--target-dir"])
         .arg(tenure_target());
     assert!(cargo.status().unwrap().success(), "{cargo:?}");
