@@ -139,6 +139,17 @@ fn when_leadership_passes_only_the_one_who_leaves_and_the_successor_say_anything
 }
 
 #[test]
+fn a_quiet_watch_is_asked_once_in_a_ttl_whether_it_is_there() {
+    let etcd = Etcd::started();
+    let _a = Spec::on_etcd("a", &etcd).start_leading();
+    let before = etcd.messages()["Watch"];
+    let_pass(TTL * 3);
+    let asked = etcd.messages()["Watch"] - before;
+    // Up to a retry_period early, and later where this machine is busy.
+    assert!((2..=4).contains(&asked), "{asked} times");
+}
+
+#[test]
 fn when_all_have_left_no_key_and_no_lease_is_left() {
     let etcd = Etcd::started();
     let [mut a, mut b, mut c] = three_in_order(&etcd);

@@ -168,12 +168,23 @@ impl Etcd {
     /// How often each method was called so far, streams counted once.
     #[track_caller]
     pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.counted("grpc_server_started_total")
+    }
+
+    /// How many messages each method was sent so far, on its streams as well.
+    #[track_caller]
+    pub fn messages(&self) -> BTreeMap<String, u64> {
+        self.counted("grpc_server_msg_received_total")
+    }
+
+    #[track_caller]
+    fn counted(&self, counter: &str) -> BTreeMap<String, u64> {
         let metrics = Client::new(self.metrics_port, ms(2_000))
             .get("/metrics")
             .unwrap();
         let mut calls = BTreeMap::new();
         for line in metrics.body.lines() {
-            let Some(labels) = line.strip_prefix("grpc_server_started_total{") else {
+            let Some(labels) = line.strip_prefix(counter) else {
                 continue;
             };
             let (labels, count) = labels.split_once("} ").unwrap();
