@@ -145,7 +145,17 @@ const ARROWS: [(&str, &[&str]); 23] = [
     ),
     ("logging", &["config"]),
     ("shutdown", &[]),
-    ("kubernetes", &["secret", "tls", "watched_files", "causes"]),
+    (
+        "kubernetes",
+        &[
+            "secret",
+            "tls",
+            "watched_files",
+            "causes",
+            "clock",
+            "election",
+        ],
+    ),
     ("causes", &[]),
     ("secret", &[]),
     ("tls", &[]),

@@ -22,7 +22,7 @@ use tenure::kubernetes::{Cluster, reason};
 use tenure::tls;
 
 /// For an answer that comes.
-const BOUND: Duration = Duration::from_secs(30);
+const BOUND: Duration = Duration::from_secs(10);
 
 fn find(kubeconfig: &str) -> Result<Cluster, String> {
     let file = NamedTempFile::new().unwrap();
@@ -190,22 +190,58 @@ fn a_client_is_made_though_the_server_is_down_and_works_once_it_is_back() {
     });
 }
 
+/// For an answer that doesn't come.
+const SHORT: Duration = Duration::from_millis(300);
+
+/// Leases by a client that waits for no longer than this, and two connections that it has open.
+async fn on_two_connections(relay: &Relay, bound: Duration) -> Api<Lease> {
+    let kubeconfig = ApiServer::kubeconfig(relay.port(), "default");
+    let client = find(&kubeconfig).unwrap().client(bound).unwrap();
+    let leases: Api<Lease> = Api::namespaced(client, "default");
+    let before = relay.accepted();
+    let both = tokio::join!(leases.get_opt("former-a"), leases.get_opt("former-b"));
+    assert!(both.0.unwrap().is_none() && both.1.unwrap().is_none());
+    assert_eq!(relay.accepted(), before + 2);
+    leases
+}
+
 #[test]
-fn who_gives_up_waiting_for_an_answer_leaves_no_dead_connection_to_others() {
+fn who_waits_for_an_answer_in_vain_leaves_no_dead_connection_to_others() {
     let server = ApiServer::started();
     let relay = Relay::to(server.port());
-    let kubeconfig = ApiServer::kubeconfig(relay.port(), "default");
-    let cluster = find(&kubeconfig).unwrap();
     run(async {
-        let leases: Api<Lease> = Api::namespaced(cluster.client(BOUND).unwrap(), "default");
-        // On a connection each.
-        let both = tokio::join!(leases.get_opt("former-a"), leases.get_opt("former-b"));
-        assert!(both.0.unwrap().is_none() && both.1.unwrap().is_none());
+        let leases = on_two_connections(&relay, SHORT).await;
         relay.silence(Some("former".to_owned()));
-        let first = tokio::time::timeout(Duration::from_millis(300), leases.get_opt("a")).await;
+        let first = tokio::time::timeout(SHORT, leases.get_opt("a")).await;
         assert!(first.is_err(), "an answer on a connection that is dead");
         let second = tokio::time::timeout(BOUND, leases.get_opt("b")).await;
         assert!(second.unwrap().unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_request_that_is_slow_or_given_up_soon_costs_no_other_connection() {
+    let server = ApiServer::started();
+    let relay = Relay::to(server.port());
+    run(async {
+        for bound in [SHORT, BOUND] {
+            let leases = on_two_connections(&relay, bound).await;
+            let before = relay.accepted();
+            server.set(Fault::ChangesUnanswered);
+            let lease = Lease::default();
+            let parameters = PostParams::default();
+            let slow = tokio::time::timeout(SHORT, leases.create(&parameters, &lease));
+            let other = async {
+                // Where the wait is long enough to be in vain, another is answered meanwhile.
+                if bound == SHORT {
+                    leases.get_opt("a").await.unwrap();
+                }
+            };
+            assert!(tokio::join!(slow, other).0.is_err(), "an answer");
+            server.set(Fault::None);
+            assert!(leases.get_opt("b").await.unwrap().is_none());
+            assert_eq!(relay.accepted(), before);
+        }
     });
 }
 
@@ -263,6 +299,14 @@ fn what_cannot_be_used_is_said_with_a_remedy_and_without_what_is_secret() {
     assert!(
         nowhere.contains("/no-such/.kube/config: ") && nowhere.contains("set KUBECONFIG"),
         "{nowhere}"
+    );
+    let empty = NamedTempFile::new().unwrap();
+    let both = format!("/no-such/config:{}", empty.path().display());
+    let partly = Cluster::find(&|name| (name == "KUBECONFIG").then(|| both.clone()));
+    let partly = partly.unwrap_err();
+    assert!(
+        partly.contains("no current-context") && partly.contains("missing, /no-such/config: "),
+        "{partly}"
     );
     let broken = find("current-context: [hush]").unwrap_err();
     assert!(

@@ -1,11 +1,14 @@
 //! The connections to a cluster's API, and what each request on them shows.
 //!
 //! A new one is made with what the files held last. Those that are open go on; but not where the certificate that they
-//! showed has been exchanged: the API looks at it with each request, and one day it has expired. Nor where somebody gave up
-//! waiting for an answer: then the others may be as dead, and each would cost whoever is given it another wait.
+//! showed has been exchanged: the API looks at it with each request, and one day it has expired. Nor where somebody waited for
+//! an answer in vain, and nobody got one meanwhile: then the others may be as dead, and each would cost whoever is given it
+//! another wait. Where others were answered it is the request that is slow.
 
 use super::tls::Tls;
 use super::{Credentials, reason};
+use crate::clock;
+use crate::election::Time;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use http_body_util::combinators::MapErr;
@@ -20,7 +23,7 @@ use kube::client::Body;
 use rustls::pki_types::CertificateDer;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -31,8 +34,18 @@ pub(super) struct Connections {
     open: Client<Connector, Sent>,
     /// What those that are open were made with, as far as it matters to them.
     made_with: Option<Arc<Tls>>,
-    /// Whether somebody gave up on one of them.
-    given_up: Arc<AtomicBool>,
+    signs: Arc<Signs>,
+    /// Who waits for no more than half of this has not waited in vain.
+    bound: Duration,
+}
+
+/// What is known of the connections that are open.
+#[derive(Default)]
+struct Signs {
+    /// So many answers have come.
+    answers: AtomicU64,
+    /// Somebody waited in vain, and nobody got one meanwhile.
+    are_dead: AtomicBool,
 }
 
 impl Connections {
@@ -44,16 +57,17 @@ impl Connections {
             open: none_yet(&connector),
             made_with: connector.credentials.tls(),
             connector,
-            given_up: Arc::default(),
+            signs: Arc::default(),
+            bound,
         }
     }
 
     fn leave_those_of_no_more_use(&mut self) {
         let now = self.connector.credentials.tls();
-        if shown(&now) != shown(&self.made_with) || self.given_up.load(Ordering::Relaxed) {
-            // What is being answered on them is answered to the end. Who gives up on one of them tells nobody any more.
+        if shown(&now) != shown(&self.made_with) || self.signs.are_dead.load(Ordering::Relaxed) {
+            // What is being answered on them is answered to the end.
             self.open = none_yet(&self.connector);
-            self.given_up = Arc::default();
+            self.signs = Arc::default();
         }
         self.made_with = now;
     }
@@ -79,8 +93,9 @@ impl Service<Request<Body>> for Connections {
         }
         Answer {
             response: self.open.request(request.map(sent)),
-            is_awaited: true,
-            given_up: Arc::clone(&self.given_up),
+            in_vain_from: Some(clock::now() + self.bound / 2),
+            answers_before: self.signs.answers.load(Ordering::Relaxed),
+            signs: Arc::clone(&self.signs),
         }
     }
 }
@@ -88,8 +103,10 @@ impl Service<Request<Body>> for Connections {
 /// An answer that is waited for.
 pub(super) struct Answer {
     response: ResponseFuture,
-    is_awaited: bool,
-    given_up: Arc<AtomicBool>,
+    /// None once it has come.
+    in_vain_from: Option<Time>,
+    answers_before: u64,
+    signs: Arc<Signs>,
 }
 
 impl Future for Answer {
@@ -97,15 +114,19 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let response = ready!(Pin::new(&mut self.response).poll(context));
-        self.is_awaited = false;
+        self.in_vain_from = None;
+        if response.is_ok() {
+            self.signs.answers.fetch_add(1, Ordering::Relaxed);
+        }
         Poll::Ready(response)
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if self.is_awaited {
-            self.given_up.store(true, Ordering::Relaxed);
+        let was_in_vain = self.in_vain_from.is_some_and(|from| from <= clock::now());
+        if was_in_vain && self.signs.answers.load(Ordering::Relaxed) == self.answers_before {
+            self.signs.are_dead.store(true, Ordering::Relaxed);
         }
     }
 }

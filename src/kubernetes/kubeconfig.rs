@@ -26,20 +26,22 @@ pub(super) fn find(files: &[PathBuf]) -> Result<Access, String> {
         match fs::read_to_string(file) {
             Ok(text) => all.read(&text, file)?,
             Err(error) => {
-                let why = nowhere(&format!("{}: {error}", file.display()));
+                let why = format!("{}: {error}", file.display());
                 if error.kind() != io::ErrorKind::NotFound {
-                    return Err(why);
+                    return Err(nowhere(&why));
                 }
                 missing.get_or_insert(why);
             }
         }
     }
-    // Of several, some may be missing.
-    if let (None, Some(missing)) = (&all.clusters, missing) {
-        return Err(missing);
-    }
+    // Of several, some may be missing, if the others have it all.
+    let missing = match (&all.clusters, missing) {
+        (None, Some(missing)) => return Err(nowhere(&missing)),
+        (_, Some(missing)) => format!("; another is missing, {missing}"),
+        (_, None) => String::new(),
+    };
     all.access()
-        .map_err(|why| format!("the kubeconfig can't be used: {why}"))
+        .map_err(|why| format!("the kubeconfig can't be used: {why}{missing}"))
 }
 
 /// Why there is no cluster, and what to do.

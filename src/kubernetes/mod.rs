@@ -78,7 +78,7 @@ impl Cluster {
 
     /// A client whose connections belong to the runtime in which this is called. It connects when it is asked
     /// something, doesn't repeat what failed, and waits for ever once it has connected: whoever asks waits for no longer
-    /// than `bound`. One who gives up before the answer has come has all go on on new connections.
+    /// than `bound`. Where that was in vain, and nobody was answered meanwhile, all go on on new connections.
     ///
     /// # Errors
     /// Where there can't be one whose name is the one to act as.

@@ -47,6 +47,8 @@ struct State {
     over: bool,
     /// Counts the times that all connections were closed.
     epoch: u64,
+    /// Counts all connections there ever were.
+    accepted: usize,
     /// Those that are still in use, and some that were lately.
     streams: Vec<Weak<TcpStream>>,
 }
@@ -63,6 +65,7 @@ impl Relay {
                 silenced: None,
                 over: false,
                 epoch: 0,
+                accepted: 0,
                 streams: Vec::new(),
             }),
             changed: Condvar::new(),
@@ -83,6 +86,11 @@ impl Relay {
     /// Where it listens on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// How many connections it has passed something on for so far.
+    pub fn accepted(&self) -> usize {
+        self.shared.state.lock().unwrap().accepted
     }
 
     /// From now on.
@@ -167,6 +175,7 @@ impl Shared {
             return;
         }
         let epoch = state.epoch;
+        state.accepted += 1;
         state.streams.retain(|stream| stream.strong_count() > 0);
         state.streams.extend([&client, &server].map(Arc::downgrade));
         drop(state);
