@@ -74,6 +74,8 @@ struct Shared {
     requests: Mutex<Vec<String>>,
     /// The last request's `Authorization`.
     authorization: Mutex<String>,
+    /// The last request's `User-Agent`.
+    user_agent: Mutex<String>,
     /// None: plain HTTP.
     tls: watch::Sender<Option<TlsAcceptor>>,
     /// What the client of the last connection over TLS has shown, in DER.
@@ -91,6 +93,7 @@ impl ApiServer {
             fault: watch::Sender::new(Fault::None),
             requests: Mutex::default(),
             authorization: Mutex::default(),
+            user_agent: Mutex::default(),
             tls: watch::Sender::new(None),
             certificate: Mutex::default(),
         });
@@ -213,6 +216,11 @@ impl ApiServer {
         self.shared.authorization.lock().unwrap().clone()
     }
 
+    /// What asked last: the value of its `User-Agent`.
+    pub fn user_agent(&self) -> String {
+        self.shared.user_agent.lock().unwrap().clone()
+    }
+
     /// What the client of the last connection over TLS has shown, in DER.
     pub fn certificate(&self) -> Option<Vec<u8>> {
         self.shared.certificate.lock().unwrap().clone()
@@ -282,9 +290,14 @@ impl Shared {
     ) -> Result<Response<Body>, &'static str> {
         let line = format!("{} {}", request.method(), request.uri());
         self.requests.lock().unwrap().push(line);
-        let shown = request.headers().get("authorization");
-        let shown = shown.map_or("", |value| value.to_str().unwrap());
-        *self.authorization.lock().unwrap() = shown.to_owned();
+        for (name, last) in [
+            ("authorization", &self.authorization),
+            ("user-agent", &self.user_agent),
+        ] {
+            let shown = request.headers().get(name);
+            let shown = shown.map_or("", |value| value.to_str().unwrap());
+            *last.lock().unwrap() = shown.to_owned();
+        }
         let (head, body) = request.into_parts();
         let body = body
             .collect()
