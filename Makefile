@@ -1,6 +1,6 @@
 # `make run` and `make test` are all that is needed to begin. The rest is what they, and CI, are made of.
 
-.PHONY: run test lint docs charts image-check release sbom bench
+.PHONY: run test lint docs charts image-check cluster-check release sbom bench
 
 run: ## a candidate on the embedded store
 	@.ci/install build
@@ -27,6 +27,9 @@ charts: ## the chart, the manifests, the alerts and the dashboard, held against 
 
 image-check: ## the image, built and tried without a registry
 	tests/kubernetes/image
+
+cluster-check: ## the chart on the cluster of kubectl's context, in a namespace of its own
+	tests/kubernetes/on-cluster
 
 # The same source gives the same bytes wherever it lies: no path of this machine gets into the binary.
 release: export RUSTFLAGS := --remap-path-prefix=$(CURDIR)=/tenure --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo $(RUSTFLAGS)

@@ -175,6 +175,8 @@ fn of_several_kubeconfigs_the_first_to_say_something_has_the_say() {
         leases.get_opt("a").await.unwrap();
     });
     assert_eq!(server.authorization(), "Bearer first");
+    let agent = concat!("tenure/", env!("CARGO_PKG_VERSION"));
+    assert_eq!(server.user_agent(), agent);
 }
 
 #[test]

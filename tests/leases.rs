@@ -69,8 +69,14 @@ fn many_seeds_find_nothing_wrong_and_leave_out_nothing() {
     let share = found.share();
     assert!(share > 0.3, "a leader only {share:.3} of the time");
     assert!(found.leaderships >= 5 * seeds);
-    for kind in FAULTS.iter().chain(&CONSEQUENCES) {
-        let count = found.counts.get(kind).copied().unwrap_or(0);
-        assert!(count >= seeds / 10, "{kind:?} happened only {count} times");
+    // Who is told in time of what happened writes nothing in vain, so the latter are rarer.
+    for (kinds, once_in) in [(&FAULTS[..], 10), (&CONSEQUENCES[..], 20)] {
+        for kind in kinds {
+            let count = found.counts.get(kind).copied().unwrap_or(0);
+            assert!(
+                count >= seeds / once_in,
+                "{kind:?} happened only {count} times"
+            );
+        }
     }
 }

@@ -329,6 +329,11 @@ impl Election {
             State::SteppingDown { .. } if self.policy.shutdown_wait == ShutdownWait::None => {
                 self.forget_promises();
             }
+            // Nothing is promised any more, or what was is lost: only the application or the label is waited for.
+            State::SteppingDown {
+                release_at: Some(Time::ORIGIN),
+                ..
+            } => {}
             // There may be more to wait for than before.
             State::SteppingDown { .. } => self.actions.push(Action::CollectPromises),
             State::Waiting { .. } => self.leave_queue(),

@@ -810,6 +810,27 @@ fn promises_are_kept_though_traffic_is_directed_elsewhere() {
     c.on(3_500, Event::Tick).wants(&[Action::Release(own())]);
 }
 
+/// A kubelet's SIGTERM comes once the application is gone, and so often before the label is.
+#[test]
+fn an_application_that_has_stopped_is_taken_at_its_word_by_a_shutdown_that_comes_later() {
+    for policy in [ShutdownWait::Promise, ShutdownWait::For(ms(3_000))] {
+        let mut c = Candidate::leading_by(Policy {
+            deregistration: ms(2_000),
+            shutdown_wait: policy,
+            ..Policy::default()
+        });
+        c.on(100, Event::Resign { cooldown: ms(0) });
+        c.on(100, Event::Promised(at(6_000)));
+        c.on(101, Event::ApplicationSaysItStopped)
+            .wants(&[Action::CollectPromises]);
+        c.on(150, Event::Shutdown).wants(&[]);
+        c.on(200, Event::Deregistered(7))
+            .wants(&[Action::Release(own())]);
+        c.on(201, Event::Released(own()));
+        assert!(c.election.is_stopped());
+    }
+}
+
 #[test]
 fn what_is_lost_is_released_at_once_wherever_traffic_is_directed() {
     let mut c = registered();

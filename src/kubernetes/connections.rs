@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use http_body_util::combinators::MapErr;
 use hyper::body::Incoming;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use hyper::{Request, Response, Uri};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -88,6 +88,9 @@ impl Service<Request<Body>> for Connections {
 
     fn call(&mut self, mut request: Request<Body>) -> Answer {
         self.leave_those_of_no_more_use();
+        // By this, who runs the cluster finds in its audit log who asks so often.
+        let agent = HeaderValue::from_static(concat!("tenure/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().insert(USER_AGENT, agent);
         if let Some(bearer) = self.connector.credentials.bearer() {
             request.headers_mut().insert(AUTHORIZATION, bearer);
         }

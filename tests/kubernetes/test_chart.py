@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import unittest
 
 import yaml
@@ -29,6 +30,15 @@ class Chart(unittest.TestCase):
                 shown = notes(values(case))
                 self.assertIn("kubectl --namespace prod get pods --selector app.kubernetes.io/instance=rel", shown)
                 self.assertIn('include "tenure.sidecar" .Subcharts.tenure', shown)
+
+    def test_the_notes_delete_and_ask_whom_the_service_leads_to(self):
+        for args in [[], [values("elections")], ["--set=config.kubernetes.pod_label.key=role,config.kubernetes.pod_label.leader=boss"]]:
+            with self.subTest(args):
+                shown, service = notes(*args), template(*args).of("Service")[0]
+                (deleted,) = re.findall(r"delete pod --selector (.*)", shown)
+                self.assertLessEqual(set(deleted.split(",")[1:]), {f"{key}={value}" for key, value in service["spec"]["selector"].items()})
+                # No pod has to be started for it, which a namespace with PodSecurity `restricted` would refuse.
+                self.assertIn(f"get --raw /api/v1/namespaces/prod/services/{service['metadata']['name']}:http/proxy/\n", shown)
 
     def test_tenure_accepts_every_config(self):
         for case in CASES:

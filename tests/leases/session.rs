@@ -168,6 +168,7 @@ impl Session {
 
     /// To the request of that number, or by the watch.
     pub(crate) fn hear(&mut self, now: Now, id: u64, said: Said, outbox: &mut Outbox<Message>) {
+        let was_blind = self.lookout.is_blind();
         match said {
             Said::Answer(answer) => {
                 let answer = answer.and_then(|lease| lease.map(Record::read).transpose());
@@ -175,6 +176,9 @@ impl Session {
             }
             Said::Told(told) if self.watch.id == Some(id) => self.told(now.time, told),
             Said::Told(_) => {}
+        }
+        if was_blind && !self.lookout.is_blind() {
+            self.watch.due = now.time;
         }
     }
 

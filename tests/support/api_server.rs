@@ -71,6 +71,8 @@ struct Shared {
     requests: Mutex<Vec<String>>,
     /// The last request's `Authorization`.
     authorization: Mutex<String>,
+    /// The last request's `User-Agent`.
+    user_agent: Mutex<String>,
     /// None: plain HTTP.
     tls: watch::Sender<Option<TlsAcceptor>>,
     /// What the client of the last connection over TLS has shown, in DER.
@@ -88,6 +90,7 @@ impl ApiServer {
             fault: watch::Sender::new(Fault::None),
             requests: Mutex::default(),
             authorization: Mutex::default(),
+            user_agent: Mutex::default(),
             tls: watch::Sender::new(None),
             certificate: Mutex::default(),
         });
@@ -208,6 +211,11 @@ impl ApiServer {
     /// Who asked last: the value of its `Authorization`.
     pub fn authorization(&self) -> String {
         self.shared.authorization.lock().unwrap().clone()
+    }
+
+    /// What asked last: the value of its `User-Agent`.
+    pub fn user_agent(&self) -> String {
+        self.shared.user_agent.lock().unwrap().clone()
     }
 
     /// What the client of the last connection over TLS has shown, in DER.

@@ -10,6 +10,8 @@ stop() {
 trap stop TERM
 
 mkdir -p "$www"
+# The readiness probe may come before anybody is asked below.
+echo "$POD_NAME starts" >"$www/index.html"
 httpd -h "$www" -p "${PORT:-8080}"
 
 while :; do

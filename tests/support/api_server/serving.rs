@@ -67,9 +67,14 @@ impl Shared {
     ) -> Result<Response<Body>, &'static str> {
         let line = format!("{} {}", request.method(), request.uri());
         self.requests.lock().unwrap().push(line);
-        let shown = request.headers().get("authorization");
-        let shown = shown.map_or("", |value| value.to_str().unwrap());
-        *self.authorization.lock().unwrap() = shown.to_owned();
+        for (name, last) in [
+            ("authorization", &self.authorization),
+            ("user-agent", &self.user_agent),
+        ] {
+            let shown = request.headers().get(name);
+            let shown = shown.map_or("", |value| value.to_str().unwrap());
+            *last.lock().unwrap() = shown.to_owned();
+        }
         let (head, body) = request.into_parts();
         let body = body
             .collect()
