@@ -60,7 +60,7 @@ pub(crate) struct Contender {
     pub(crate) port: Option<u16>,
     lines: Lines,
     process: Process,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Contender {
@@ -143,7 +143,7 @@ impl Contender {
             port,
             lines,
             process: Process::adopt(name, child),
-            _directory: directory,
+            directory,
         }
     }
 
@@ -172,12 +172,18 @@ impl Contender {
         match self.port {
             Some(port) => {
                 let mut client = sampler::client(port);
-                eventually_closely("a leader", bound, || {
+                let led = soon(bound, || {
                     sampler::ask(&mut client).map(|claim| claim.answered)
-                })
+                });
+                led.unwrap_or_else(|| panic!("no leader within {bound:?}; {}", self.log()))
             }
             None => self.wait_line(bound).0,
         }
+    }
+
+    /// What it has told on stderr.
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
     /// When it first printed that it leads, and its key.
@@ -237,15 +243,14 @@ fn read(stdout: ChildStdout, lines: &Lines) {
     }
 }
 
-/// Like `eventually`, ten times a millisecond.
-#[track_caller]
-fn eventually_closely<T>(what: &str, bound: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+/// Asks ten times a millisecond, until there is an answer or the time is over.
+fn soon<T>(bound: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let give_up = clock::now() + bound;
     loop {
-        if let Some(answer) = ask() {
+        let answer = ask();
+        if answer.is_some() || clock::now() >= give_up {
             return answer;
         }
-        assert!(clock::now() < give_up, "not within {bound:?}: {what}");
         let_pass(CLOSELY);
     }
 }
