@@ -18,7 +18,7 @@ pub mod relay;
 pub mod sidecar;
 pub mod witness;
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -70,17 +70,23 @@ pub fn skip(why: &str) {
 /// They lie below the kernel's range for outgoing connections, so none of those can take the port of a
 /// server that is away for a while.
 pub fn free_port() -> u16 {
-    listen().local_addr().unwrap().port()
+    let mut ports = std::iter::repeat_with(next_port);
+    // Asked and not listened on: a program that is started just then holds what this process listens on until it is executed,
+    // and whoever the port is for would be refused.
+    let is_free = |port: &u16| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_err();
+    ports.find(is_free).unwrap()
 }
 
 /// On such a port, before anybody else does.
 pub fn listen() -> TcpListener {
+    let mut ports = std::iter::repeat_with(next_port);
+    let listener = ports.find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    listener.unwrap()
+}
+
+/// Each process begins elsewhere.
+fn next_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = (std::process::id() % 40) as u16 * 300;
-    loop {
-        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
-            return listener;
-        }
-    }
+    20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000
 }
