@@ -84,8 +84,8 @@ struct Shared {
 struct Waiting {
     /// Whom to wake when. The number tells apart who waits for the same time.
     wakers: BTreeMap<(Time, u64), Waker>,
-    /// Who may be woken with others, from when on, though their own time is this.
-    companions: BTreeMap<(Time, u64), Time>,
+    /// Who may be woken with others from `.0` on, though waiting as `.1` among the wakers. They are few.
+    companions: Vec<(Time, (Time, u64))>,
     /// What the timer is set to. It may go off before anybody waits for it, and then is set anew.
     set_to: Option<Time>,
     alarms: u64,
@@ -162,14 +162,13 @@ impl Waiting {
         {
             first.remove().wake();
         }
-        while let Some(first) = self.companions.first_entry()
-            && first.key().0 <= now
-        {
-            let ((_, number), time) = first.remove_entry();
-            if let Some(waker) = self.wakers.remove(&(time, number)) {
+        self.companions.retain(|(earliest, waits)| {
+            let is_due = *earliest <= now;
+            if is_due && let Some(waker) = self.wakers.remove(waits) {
                 waker.wake();
             }
-        }
+            !is_due
+        });
     }
 }
 
@@ -216,11 +215,11 @@ impl Wait<'_> {
         }
         let Alarm { number, shared } = self.alarm;
         let mut waiting = shared.waiting();
+        let waits = (self.latest, *number);
         let waker = context.waker().clone();
-        waiting.wakers.insert((self.latest, *number), waker);
-        if self.earliest < self.latest {
-            let companions = &mut waiting.companions;
-            companions.insert((self.earliest, *number), self.latest);
+        let is_new = waiting.wakers.insert(waits, waker).is_none();
+        if is_new && self.earliest < self.latest {
+            waiting.companions.push((self.earliest, waits));
         }
         if waiting.set_to.is_none_or(|set_to| self.latest < set_to) {
             shared.set(&mut waiting, self.latest);
@@ -233,8 +232,11 @@ impl Drop for Wait<'_> {
     fn drop(&mut self) {
         let Alarm { number, shared } = self.alarm;
         let mut waiting = shared.waiting();
-        waiting.wakers.remove(&(self.latest, *number));
-        waiting.companions.remove(&(self.earliest, *number));
+        let waits = (self.latest, *number);
+        waiting.wakers.remove(&waits);
+        waiting
+            .companions
+            .retain(|(_, companion)| *companion != waits);
     }
 }
 
