@@ -59,7 +59,7 @@ impl KubernetesSession {
             }
             if was_blind && !self.lookout.is_blind() {
                 // What could not be read may not have been told either, by a watch that died without a word.
-                self.watch.open(clock::now());
+                self.watch.doubt(clock::now());
             }
         }
     }

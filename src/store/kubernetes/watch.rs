@@ -60,6 +60,11 @@ impl Watch {
         self.due
     }
 
+    /// It may have died: another is due.
+    pub(super) fn doubt(&mut self, now: Time) {
+        self.due = now;
+    }
+
     /// Begins to watch, instead of the watch before if there is one.
     pub(super) fn open(&mut self, now: Time) {
         let (leases, parameters) = (self.leases.clone(), self.parameters.clone());
