@@ -13,7 +13,8 @@ pub fn followed_by(sentence: &str, mut cause: Option<&(dyn Error + 'static)>) ->
     while let Some(error) = cause {
         let more = error.to_string();
         if !text.contains(&more) {
-            text = format!("{text}: {more}");
+            text.push_str(": ");
+            text.push_str(&more);
         }
         cause = error.source();
     }

@@ -307,7 +307,7 @@ fn what_cannot_be_used_is_said_with_a_remedy_and_without_what_is_secret() {
     let partly = Cluster::find(&|name| (name == "KUBECONFIG").then(|| both.clone()));
     let partly = partly.unwrap_err();
     assert!(
-        partly.contains("no current-context") && partly.contains("missing, /no-such/config: "),
+        partly.contains("no current-context") && partly.contains("missing: /no-such/config: "),
         "{partly}"
     );
     let broken = find("current-context: [hush]").unwrap_err();

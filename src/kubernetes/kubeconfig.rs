@@ -35,13 +35,14 @@ pub(super) fn find(files: &[PathBuf]) -> Result<Access, String> {
         }
     }
     // Of several, some may be missing, if the others have it all.
-    let missing = match (&all.clusters, missing) {
-        (None, Some(missing)) => return Err(nowhere(&missing)),
-        (_, Some(missing)) => format!("; another is missing, {missing}"),
-        (_, None) => String::new(),
-    };
-    all.access()
-        .map_err(|why| format!("the kubeconfig can't be used: {why}{missing}"))
+    match (&all.clusters, missing) {
+        (None, Some(missing)) => Err(nowhere(&missing)),
+        (_, missing) => all.access().map_err(|why| {
+            let missing =
+                missing.map_or(String::new(), |missing| "; missing: ".to_owned() + &missing);
+            format!("the kubeconfig can't be used: {why}{missing}")
+        }),
+    }
 }
 
 /// Why there is no cluster, and what to do.
