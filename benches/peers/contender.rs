@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Tenure,
     /// A program of ours on etcd's `clientv3/concurrency`.
     Go,
+    /// The same, and it keeps track of who leads, as a sidecar does.
+    GoObserving,
     /// Its ttl can't be set: 60 s.
     Elect,
     /// The same recipe with a ttl that can be set.
@@ -37,6 +39,7 @@ impl Kind {
         match self {
             Kind::Tenure => "tenure",
             Kind::Go => "go",
+            Kind::GoObserving => "go, observing",
             Kind::Elect => "etcdctl elect",
             Kind::Lock => "etcdctl lock",
         }
@@ -75,18 +78,20 @@ impl Contender {
         let queue = prefix(election);
         let queue = queue.trim_end_matches('/');
         let seconds = ttl.as_secs();
-        let port = matches!(kind, Kind::Tenure | Kind::Go).then(free_port);
+        let is_asked = !matches!(kind, Kind::Elect | Kind::Lock);
+        let port = is_asked.then(free_port);
         let mut command = match kind {
             Kind::Tenure => {
                 let elections = format!("election: {election}");
                 sidecar(&directory, endpoint, &elections, id, ttl, port.unwrap())
             }
-            Kind::Go => {
+            Kind::Go | Kind::GoObserving => {
                 let mut command = Command::new(programs::go_path());
                 command
                     .args(["-endpoint", endpoint, "-election", queue, "-id", id])
                     .arg(format!("-ttl={seconds}"))
-                    .arg(format!("-http=127.0.0.1:{}", port.unwrap()));
+                    .arg(format!("-http=127.0.0.1:{}", port.unwrap()))
+                    .arg(format!("-observe={}", kind == Kind::GoObserving));
                 command
             }
             Kind::Elect => etcdctl(endpoint, &["elect", queue, id]),
@@ -94,8 +99,7 @@ impl Contender {
         };
         let log = File::create(directory.path().join("log")).unwrap();
         command.stdin(Stdio::null()).stderr(log);
-        let is_asked = kind == Kind::Tenure;
-        command.stdout(if is_asked {
+        command.stdout(if kind == Kind::Tenure {
             Stdio::null()
         } else {
             Stdio::piped()

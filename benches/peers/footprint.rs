@@ -57,7 +57,7 @@ pub(crate) fn run(effort: Effort) -> Section {
         let keepalives = (keepalives_after - keepalives_before) / lasted / COPIES as f64;
         let program = match group.kind {
             Kind::Tenure => tenure_path(),
-            Kind::Go => go_path(),
+            Kind::Go | Kind::GoObserving => go_path(),
             Kind::Elect | Kind::Lock => etcdctl_path(),
         };
         let size = stripped_size(&program).map_or("not measured".to_owned(), |bytes| {

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tenure::clock;
 
+const KINDS: [Kind; 3] = [Kind::Tenure, Kind::GoObserving, Kind::Go];
+
 /// So many start at once.
 const BATCH: usize = 25;
 /// Long, so that a thousand who idle cost little.
@@ -47,20 +49,25 @@ pub(crate) fn run(effort: Effort) -> Section {
         &format!(
             "SIGTERM to the leader of a queue, by etcd's own counters from before it until {} ms after the next one \
              says that it leads; what etcd counted in as long a time afterwards, with nothing happening, is in \
-             brackets. Medians. ttl 60 s. With 1,000 only tenure was measured.",
+             brackets. Medians. ttl 60 s. With 1,000 only tenure was measured. \
+             Whoever waits with tenure is told who leads; with go only the successor hears of it, and so go is measured \
+             observing as well (`Election.Observe`). Where the others are still, all but the leader and its successor \
+             are stopped (SIGSTOP) meanwhile, so that they take none of the two cores, as on hosts of their own; etcd \
+             tells them all the same.",
             AFTERMATH.as_millis()
         ),
     );
-    let mut crowds = [Kind::Tenure, Kind::Go].map(Crowd::new);
+    let mut crowds = KINDS.map(Crowd::new);
     let mut head = vec!["per hand-over".to_owned()];
     head.extend(COUNTERS.map(|(name, _, _)| name.to_owned()));
     head.push("RSS of all".to_owned());
     let mut rows = vec![head];
     for waiting in effort.of([2, 100, 1_000], [2, 20, 100]) {
-        let measured = if waiting < 1_000 { 2 } else { 1 };
+        let measured = if waiting < 1_000 { KINDS.len() } else { 1 };
         let crowds = &mut crowds[..measured];
         let names: Vec<&str> = crowds.iter().map(|crowd| crowd.kind.name()).collect();
         let mut times = Rounds::of(&names);
+        let mut times_with_stillness = Rounds::of(&names);
         let mut counts: Vec<Vec<Counts>> = vec![Vec::new(); measured];
         for _ in 0..effort.of(10, 3) {
             let mut figures = Vec::new();
@@ -71,6 +78,11 @@ pub(crate) fn run(effort: Effort) -> Section {
                 counts.push(counted);
             }
             times.push(figures);
+            let figures = crowds.iter_mut().map(|crowd| {
+                crowd.grow(waiting + 1);
+                Some(crowd.hand_over_while_others_are_still())
+            });
+            times_with_stillness.push(figures.collect());
         }
         for (crowd, counts) in crowds.iter().zip(&counts) {
             rows.push(crowd.row(waiting, counts));
@@ -80,6 +92,11 @@ pub(crate) fn run(effort: Effort) -> Section {
             &format!("hand-over, {waiting} waiting"),
             Unit::Millis,
             &times,
+        );
+        section.compare(
+            &format!("the same, the others still, {waiting} waiting"),
+            Unit::Millis,
+            &times_with_stillness,
         );
     }
     section.table(&rows);
@@ -135,9 +152,8 @@ impl Crowd {
 
     /// How long it took, in milliseconds, and what it cost.
     fn hand_over(&mut self) -> (f64, Counts) {
-        let queue = self.queue();
-        let mut leader = self.members.remove(&id(&queue[0])).unwrap();
-        let successor = &self.members[&id(&queue[1])];
+        let (mut leader, successor) = self.take_leader();
+        let successor = &self.members[&successor];
         let before = self.count();
         let told = clock::now();
         leader.signal(Signal::TERM);
@@ -156,6 +172,32 @@ impl Crowd {
             idle: less(idle_after, idle_before),
         };
         (took, counts)
+    }
+
+    /// How long it takes where those who are not concerned do nothing.
+    fn hand_over_while_others_are_still(&mut self) -> f64 {
+        let (mut leader, successor) = self.take_leader();
+        self.signal_all_but(&successor, Signal::STOP);
+        let_pass(ms(100));
+        let told = clock::now();
+        leader.signal(Signal::TERM);
+        let led = self.members[&successor].wait_leading(LEAD_BOUND);
+        self.signal_all_but(&successor, Signal::CONT);
+        leader.end();
+        let_pass(AFTERMATH);
+        millis_between(told, led)
+    }
+
+    fn signal_all_but(&mut self, id: &str, signal: Signal) {
+        let others = self.members.iter_mut().filter(|(other, _)| *other != id);
+        others.for_each(|(_, other)| other.signal(signal));
+    }
+
+    /// The leader, taken out of the crowd, and its successor's id.
+    fn take_leader(&mut self) -> (Contender, String) {
+        let queue = self.queue();
+        let leader = self.members.remove(&id(&queue[0])).unwrap();
+        (leader, id(&queue[1]))
     }
 
     fn row(&self, waiting: usize, counts: &[Counts]) -> Vec<String> {

@@ -4,6 +4,8 @@
 // It says on stdout, a line at once, `elected KEY` and `lost`; and on HTTP, `GET /leader`, 200 where the flag
 // is up and 503 where it is not. A session that ended is followed by a new one, after an error a tenth of a
 // second later. SIGTERM: resign, close the session, leave.
+//
+// With -observe it knows who leads while it waits, as an application that passes requests on to the leader does.
 package main
 
 import (
@@ -25,6 +27,9 @@ import (
 
 // What is held: nil where nothing is.
 var held atomic.Value
+
+// The value of the leader's key, where that is observed.
+var leader atomic.Value
 
 type leadership struct {
 	election *concurrency.Election
@@ -49,9 +54,11 @@ func main() {
 	id := flag.String("id", "", "the value of the key")
 	ttl := flag.Int("ttl", 5, "of the lease, in seconds")
 	address := flag.String("http", "127.0.0.1:0", "where to answer")
+	observe := flag.Bool("observe", false, "keep track of who leads, and answer with it")
 	flag.Parse()
 
 	held.Store((*leadership)(nil))
+	leader.Store("")
 	listener, err := net.Listen("tcp", *address)
 	if err != nil {
 		log.Fatal(err)
@@ -72,7 +79,7 @@ func main() {
 		log.Fatal(err)
 	}
 	for ctx.Err() == nil {
-		if err := hold(ctx, client, *election, *id, *ttl); err != nil && ctx.Err() == nil {
+		if err := hold(ctx, client, *election, *id, *ttl, *observe); err != nil && ctx.Err() == nil {
 			log.Print(err)
 			time.Sleep(100 * time.Millisecond)
 		}
@@ -80,7 +87,7 @@ func main() {
 }
 
 // One session, from its grant to its end.
-func hold(ctx context.Context, client *clientv3.Client, prefix, id string, ttl int) error {
+func hold(ctx context.Context, client *clientv3.Client, prefix, id string, ttl int, observe bool) error {
 	session, err := concurrency.NewSession(client, concurrency.WithTTL(ttl))
 	if err != nil {
 		return err
@@ -88,6 +95,15 @@ func hold(ctx context.Context, client *clientv3.Client, prefix, id string, ttl i
 	// Revokes the lease; where it is gone already, that fails, and does no harm.
 	defer session.Close()
 	election := concurrency.NewElection(session, prefix)
+	if observe {
+		observing, end := context.WithCancel(ctx)
+		defer end()
+		go func() {
+			for response := range election.Observe(observing) {
+				leader.Store(string(response.Kvs[0].Value))
+			}
+		}()
+	}
 	if err := election.Campaign(ctx, id); err != nil {
 		return err
 	}
@@ -107,4 +123,5 @@ func answer(response http.ResponseWriter, _ *http.Request) {
 	if !held.Load().(*leadership).leads() {
 		response.WriteHeader(http.StatusServiceUnavailable)
 	}
+	fmt.Fprint(response, leader.Load())
 }
