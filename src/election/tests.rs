@@ -151,14 +151,6 @@ impl Candidate {
     }
 }
 
-fn renewed(sent_at: u64) -> Event {
-    Event::KeptAlive {
-        lease: own(),
-        sent_at: at(sent_at),
-        ttl: ms(10_000),
-    }
-}
-
 #[test]
 fn a_candidate_joins_verifies_and_leads() {
     let mut c = Candidate::new(Policy::default());
@@ -187,7 +179,7 @@ fn validity_counts_from_sending_the_grant_not_from_its_answer() {
 fn validity_counts_from_sending_the_keepalive_not_from_its_answer() {
     let mut c = Candidate::leading();
     c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(own())]);
-    c.on(3_500, renewed(2_000));
+    c.on(3_500, kept_alive(2_000));
     assert!(c.leads(7_999));
     assert!(!c.leads(8_000));
 }
@@ -196,12 +188,12 @@ fn validity_counts_from_sending_the_keepalive_not_from_its_answer() {
 fn keepalives_go_out_every_retry_period_one_at_a_time() {
     let mut c = Candidate::leading();
     c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(own())]);
-    c.on(2_001, renewed(2_000)).wants(&[]);
+    c.on(2_001, kept_alive(2_000)).wants(&[]);
     assert_eq!(c.election.next_timeout(), Some(at(4_000)));
     c.on(3_999, Event::Tick).wants(&[]);
     c.on(4_000, Event::Tick).wants(&[Action::KeepAlive(own())]);
     c.on(6_000, Event::Tick).wants(&[]);
-    c.on(6_001, renewed(4_000))
+    c.on(6_001, kept_alive(4_000))
         .wants(&[Action::KeepAlive(own())]);
 }
 
@@ -209,12 +201,12 @@ fn keepalives_go_out_every_retry_period_one_at_a_time() {
 fn keepalives_come_on_a_beat_that_elections_share_and_never_later_than_a_period() {
     let mut c = Candidate::leading();
     c.on(2_000, Event::Tick);
-    c.on(2_001, renewed(2_000));
+    c.on(2_001, kept_alive(2_000));
     for sent_at in [2_001, 2_030, 2_062] {
-        c.on(2_100, renewed(sent_at));
+        c.on(2_100, kept_alive(sent_at));
         assert_eq!(c.election.next_timeout(), Some(at(4_000)), "{sent_at}");
     }
-    c.on(2_100, renewed(2_063));
+    c.on(2_100, kept_alive(2_063));
     let next = c.election.next_timeout();
     assert_eq!(next, Some(at(4_062) + Duration::from_micros(500)));
 }
@@ -300,7 +292,8 @@ fn a_leader_whose_keepalives_are_not_answered_steps_down_and_revokes() {
 fn an_answer_after_the_deadline_revives_nothing() {
     let mut c = Candidate::leading();
     c.on(5_900, Event::Tick).wants(&[Action::KeepAlive(own())]);
-    c.on(6_001, renewed(5_900)).wants(&[Action::Release(own())]);
+    c.on(6_001, kept_alive(5_900))
+        .wants(&[Action::Release(own())]);
     assert!(!c.leads(6_001));
 }
 
@@ -555,7 +548,7 @@ fn resigning_keeps_its_promise_and_the_lease_meanwhile() {
     assert_eq!(c.election.release_at(at(100)), Some(at(6_500)));
     assert!(!c.leads(100));
     c.on(2_000, Event::Tick).wants(&[Action::KeepAlive(own())]);
-    c.on(2_001, renewed(2_000));
+    c.on(2_001, kept_alive(2_000));
     c.on(6_499, Event::Tick).wants(&[Action::KeepAlive(own())]);
     c.on(6_500, Event::Tick).wants(&[Action::Release(own())]);
 }
@@ -571,7 +564,7 @@ fn the_cooldown_begins_when_all_is_released() {
     );
     c.on(100, Event::Promised(at(5_000)));
     c.on(2_000, Event::Tick);
-    c.on(2_001, renewed(2_000));
+    c.on(2_001, kept_alive(2_000));
     c.on(5_500, Event::Tick);
     c.on(5_600, Event::Released(own()));
     assert_eq!(c.election.next_timeout(), Some(at(8_600)));
