@@ -85,6 +85,15 @@ fn a_check_is_all_that_health_needs() {
 }
 
 #[test]
+fn an_unhealthy_leader_gives_up_where_the_store_cannot_tell_whether_anybody_waits() {
+    let text =
+        "election: e\nstore: { kubernetes: {} }\napplication: { health: http://127.0.0.1/ }\n";
+    assert!(!parse(text).unwrap().policy.keep_when_alone);
+    let error = parse_set(text, &["application.when_all_unhealthy=keep"]).unwrap_err();
+    assert!(error.to_string().contains("write release"), "{error}");
+}
+
+#[test]
 fn an_application_is_waited_for_less_long_than_a_pod_has_to_end() {
     let wait = set(&["shutdown.wait_for=application"]).policy.shutdown_wait;
     assert_eq!(wait, ShutdownWait::Application(millis(25_000)));

@@ -1,13 +1,9 @@
 //! Mistakes in a config: what is said of them, and where.
 
-use super::{MINIMAL, env, parse, parse_set};
+use super::{MINIMAL, env, parse, parse_set, refused};
 use std::fs;
 use std::path::PathBuf;
 use tenure::config::Config;
-
-pub(crate) fn refused(text: &str) -> String {
-    parse(text).expect_err(text).to_string()
-}
 
 #[test]
 fn a_mistake_in_the_file_is_named_with_its_place_its_key_and_the_remedy() {
