@@ -224,6 +224,12 @@ impl FileSession {
 
     fn fail(&mut self, request: Request, err: &FileStoreError) {
         self.note_trouble(request, err);
+        if let FileStoreError::WentBack { .. } = err
+            && let Some(own) = self.own
+        {
+            // Whoever finds the directory so may lead at once, for what it can tell.
+            self.ready.push_back(Event::LeaseGone(own));
+        }
         let event = match request {
             Request::Join(lease) => Event::JoinFailed {
                 lease,
@@ -245,6 +251,8 @@ impl FileSession {
         self.shown = None;
         if !self.is_blind {
             self.is_blind = true;
+            // Half of the directory may have been seen, while it was being removed.
+            self.look_at = Time::ORIGIN;
             self.ready.push_back(Event::Blind);
         }
     }

@@ -236,6 +236,24 @@ fn an_unreadable_state_makes_blind_and_nobody_leads() {
 }
 
 #[test]
+fn where_the_directory_is_removed_what_was_held_is_gone_at_once() {
+    test(async {
+        let root = tempfile::tempdir().unwrap();
+        let store = FileStore::open(root.path(), connected()).unwrap();
+        // Looked at anew in minutes only, unless something is seen to change.
+        let mut leader = session_with(&store, 60_000);
+        let lease = join(&mut leader).await;
+        while !matches!(leader.next().await, Event::Observed(seen) if seen.is_first(lease)) {}
+        while leader.watch.is_none() {
+            leader.begin(Action::KeepAlive(lease));
+            assert!(matches!(outcome(&mut leader).await, Event::KeptAlive { .. }));
+        }
+        fs::remove_dir_all(root.path().join("e.d")).unwrap();
+        assert_eq!(outcome(&mut leader).await, Event::LeaseGone(lease));
+    });
+}
+
+#[test]
 fn without_a_watch_a_change_is_seen_by_looking() {
     test(async {
         let root = tempfile::tempdir().unwrap();
@@ -258,6 +276,11 @@ fn without_a_watch_a_change_is_seen_by_looking() {
 }
 
 fn session_on(store: &FileStore) -> FileSession {
-    let sessions = store.sessions(["e"], &candidate(), &timing(100), &Alarms::start().unwrap());
+    session_with(store, 100)
+}
+
+fn session_with(store: &FileStore, retry_ms: u64) -> FileSession {
+    let timing = timing(retry_ms);
+    let sessions = store.sessions(["e"], &candidate(), &timing, &Alarms::start().unwrap());
     sessions.into_iter().next().unwrap()
 }
