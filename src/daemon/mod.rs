@@ -23,10 +23,12 @@ use crate::store::kubernetes::KubernetesStore;
 use crate::store::{Session, random};
 use application::{ForApplication, supervision};
 use pod::ForPod;
+use std::convert::Infallible;
 use std::ffi::OsString;
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -136,7 +138,8 @@ pub fn run(
                         reread.notify_one();
                         if let Some(config) = reload() {
                             log.set_level(config.log.level);
-                            tracing::info!(level = %config.log.level, "log level reread");
+                            let level = config.log.level.as_str().to_lowercase();
+                            tracing::info!(level, "log level reread");
                         }
                     }
                     Caught::End => {
@@ -147,7 +150,10 @@ pub fn run(
                             let _ = election.commands.send(Command::Shutdown).await;
                         }
                         for_application.look_for_its_end();
-                        break (&mut ended).await.map_err(|_| RunError::ElectionsEnded);
+                        break tokio::select! {
+                            ended = &mut ended => ended.map_err(|_| RunError::ElectionsEnded),
+                            never = tell_of_an_outage(&board) => match never {},
+                        };
                     }
                 },
             }
@@ -163,6 +169,22 @@ pub fn run(
     // Of what blocks, a disk that hangs or a name that is looked up may not let go; nothing depends on it any more.
     runtime.shutdown_background();
     result
+}
+
+/// Says what a sidecar that is stopping waits for, where that is the store.
+async fn tell_of_an_outage(board: &Board) -> Infallible {
+    loop {
+        tokio::time::sleep(board.timing.retry_period()).await;
+        if !board.connected.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    tracing::warn!(
+        ttl = ?board.timing.ttl(),
+        "still stopping: the store doesn't answer, so what may be held there can't be released; it runs out \
+         within a ttl"
+    );
+    pending().await
 }
 
 /// The elections of this sidecar, before they are started.

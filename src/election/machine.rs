@@ -370,6 +370,10 @@ impl Election {
     }
 
     fn stop(&mut self) {
+        if self.other_holder().is_none() {
+            // It may be the own place, which couldn't be released.
+            self.seen = None;
+        }
         self.reason = Reason::Shutdown;
         self.state = State::Stopped;
     }

@@ -64,7 +64,7 @@ pub async fn serve_with(
             Err(err) if concerns_one_connection(&err) => continue,
             Err(err) => {
                 if !std::mem::replace(&mut pausing, true) {
-                    tracing::warn!(%err, ?surface, "can't accept connections for the moment");
+                    tracing::warn!(error = %err, ?surface, "can't accept connections for the moment");
                 }
                 sleep(PAUSE).await;
                 continue;
@@ -122,7 +122,7 @@ async fn connection(accepted: Accepted, peer: Arc<Peer>) {
     };
     let io = match opened {
         Ok(stream) => TokioIo::new(stream),
-        Err(err) => return tracing::debug!(%err, "a handshake failed"),
+        Err(err) => return tracing::debug!(error = %err, "a handshake failed"),
     };
     let service = service_fn(move |request| {
         let peer = Arc::clone(&peer);
@@ -144,7 +144,7 @@ async fn connection(accepted: Accepted, peer: Arc<Peer>) {
         }
     };
     if let Err(err) = result {
-        tracing::debug!(%err, "a connection failed");
+        tracing::debug!(error = %err, "a connection failed");
     }
 }
 

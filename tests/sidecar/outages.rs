@@ -1,17 +1,20 @@
 //! An etcd that is away for a while.
 
+use crate::support::api_server::ApiServer;
 use crate::support::etcd::Etcd;
 use crate::support::sidecar::{
     RENEW_DEADLINE, ROLE_BOUND, Sidecar, Spec, TTL, three_in_order, wait_for_one_leader,
     wait_for_places,
 };
 use crate::support::witness::{History, Witnesses};
-use crate::support::{eventually, let_pass, ms};
+use crate::support::{eventually, free_port, let_pass, ms};
+use std::fs;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
+use tempfile::TempDir;
 use tenure::clock;
 use tenure::election::Time;
 
@@ -199,4 +202,37 @@ fn an_etcd_that_takes_no_connections_is_not_hammered() {
     let tries = tries.load(Ordering::Relaxed);
     assert!(tries < 150, "{tries} connections in 3 s");
     a.end_well();
+}
+
+#[test]
+fn who_never_reached_the_store_leaves_at_once() {
+    let port = free_port();
+    let directory = TempDir::new().unwrap();
+    let kubeconfig = directory.path().join("kubeconfig");
+    fs::write(&kubeconfig, ApiServer::kubeconfig(port, "elections")).unwrap();
+    for spec in [
+        Spec::on_endpoints("a", &[format!("http://127.0.0.1:{port}")]),
+        Spec::on_kubernetes("a", &kubeconfig),
+    ] {
+        let mut a = spec.lease(ms(60_000), ms(40_000), ms(2_000)).start();
+        eventually("it tries", ROLE_BOUND, || {
+            a.log().contains("refused").then_some(())
+        });
+        let asked = clock::now();
+        a.end_well();
+        let took = clock::now().since(asked);
+        assert!(took < ms(3_000), "{took:?}");
+    }
+}
+
+#[test]
+fn who_can_not_release_says_what_it_waits_for() {
+    let etcd = Etcd::started();
+    let mut a = Spec::on_etcd("a", &etcd).start_leading();
+    drop(etcd);
+    a.term();
+    eventually("it says so", ROLE_BOUND, || {
+        a.log().contains("still stopping").then_some(())
+    });
+    a.wait_exit(TTL + ROLE_BOUND);
 }

@@ -72,3 +72,19 @@ fn shutting_down_gives_up_on_a_silent_store_when_the_lease_has_run_out_by_itself
     c.on(10_000, Event::Tick);
     assert!(c.election.is_stopped());
 }
+
+#[test]
+fn whoever_stops_without_having_released_names_no_leader() {
+    let mut c = Candidate::leading();
+    c.on(100, Event::Shutdown);
+    c.on(100, Event::Promised(at(0)));
+    c.on(10_001, Event::Tick);
+    assert!(c.election.is_stopped());
+    assert_eq!(c.election.view().holder, None);
+
+    let mut c = Candidate::waiting_behind_other();
+    c.on(100, Event::Shutdown);
+    c.on(10_000, Event::Tick);
+    assert!(c.election.is_stopped());
+    assert!(c.election.view().holder.is_some());
+}

@@ -13,6 +13,7 @@ use etcd_client::{
     TxnOp, TxnOpResponse,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -39,10 +40,14 @@ impl Calls {
     /// Where an answer is lost, the core has the lease revoked, which undoes whatever came of it.
     pub(super) async fn join(&self, id: LeaseId) -> Event {
         let sent_at = clock::now();
+        let is_asked_for = AtomicBool::new(false);
         let joined = async {
             let ttl = self
                 .requests
-                .in_turn(async |at| self.grant(at, id).await)
+                .in_turn(async |at| {
+                    is_asked_for.store(true, Ordering::Relaxed);
+                    self.grant(at, id).await
+                })
                 .await?;
             self.wait_for_sight().await;
             let token = self
@@ -64,7 +69,10 @@ impl Calls {
             Err(_) => Event::JoinFailed {
                 lease: id,
                 // The grant was received before now, if ever.
-                gone_by: clock::now() + self.ttl,
+                gone_by: match is_asked_for.into_inner() {
+                    true => clock::now() + self.ttl,
+                    false => clock::now(),
+                },
             },
         }
     }

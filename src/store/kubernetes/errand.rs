@@ -16,6 +16,8 @@ pub(super) struct Errand {
     begun_at: Time,
     asked: Asked,
     asked_at: Time,
+    /// Whether it may have come to hold the Lease.
+    has_tried: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,6 +77,7 @@ impl Errand {
             begun_at: Time::ORIGIN,
             asked: Asked::Nothing,
             asked_at: Time::ORIGIN,
+            has_tried: false,
         })
     }
 
@@ -153,7 +156,10 @@ impl Errand {
         match self.aim {
             Aim::Join => Event::JoinFailed {
                 lease: self.id,
-                gone_by: now + ledger.ttl(),
+                gone_by: match self.has_tried {
+                    true => now + ledger.ttl(),
+                    false => now,
+                },
             },
             Aim::KeepAlive => Event::KeepAliveFailed(self.id),
             Aim::Verify => Event::VerifyFailed(self.id),
@@ -202,6 +208,7 @@ impl Errand {
     }
 
     fn ask(&mut self, asked: Asked, request: Request, now: Time) -> Step {
+        self.has_tried |= matches!(asked, Asked::Acquire(_));
         self.asked = asked;
         self.asked_at = now;
         Step::Ask(request)

@@ -246,7 +246,10 @@ fn where_the_directory_is_removed_what_was_held_is_gone_at_once() {
         while !matches!(leader.next().await, Event::Observed(seen) if seen.is_first(lease)) {}
         while leader.watch.is_none() {
             leader.begin(Action::KeepAlive(lease));
-            assert!(matches!(outcome(&mut leader).await, Event::KeptAlive { .. }));
+            assert!(matches!(
+                outcome(&mut leader).await,
+                Event::KeptAlive { .. }
+            ));
         }
         fs::remove_dir_all(root.path().join("e.d")).unwrap();
         assert_eq!(outcome(&mut leader).await, Event::LeaseGone(lease));
