@@ -38,6 +38,7 @@ use crate::config::Readiness;
 use crate::metrics::Metrics;
 use crate::status::Board;
 use liveness::Liveness;
+use rustix::process::{Resource, getrlimit};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -89,7 +90,8 @@ impl Context {
 /// Two more are fixed: a request's head is of at most 100 headers and 16 KiB, and a body of at most 64 KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections; more than [`Context::MAX_STREAMS`].
+    /// Open connections. By default a quarter of the files that this process may open, and 256 at most: what is left
+    /// is more than the elections need.
     pub connections: usize,
     /// From the end of an answer, or from connecting, to the end of the next request's head: so idle
     /// connections live no longer than this either.
@@ -107,7 +109,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            connections: 256,
+            connections: affordable_connections(),
             head: Duration::from_secs(5),
             body: Duration::from_secs(5),
             stall: Duration::from_secs(15),
@@ -115,6 +117,11 @@ impl Default for Limits {
             heartbeat: Duration::from_secs(15),
         }
     }
+}
+
+fn affordable_connections() -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files / 4).map_or(256, |quarter| quarter.clamp(1, 256))
 }
 
 #[cfg(test)]

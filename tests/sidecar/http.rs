@@ -1,8 +1,9 @@
 //! The two listeners, as the contract has them.
 
 use crate::support::http::{Client, Events, Question, Response};
-use crate::support::sidecar::{RETRY_PERIOD, ROLE_BOUND, Sidecar, Spec};
+use crate::support::sidecar::{RENEW_DEADLINE, RETRY_PERIOD, ROLE_BOUND, Sidecar, Spec};
 use crate::support::{eventually, let_pass, ms};
+use std::net::TcpStream;
 use tempfile::TempDir;
 
 const ON_BOTH: [&str; 8] = [
@@ -37,6 +38,22 @@ fn every_answer_is_fresh_and_head_works_wherever_get_does() {
             assert!(head.body.is_empty() && !get.body.is_empty(), "{path}");
         }
     }
+}
+
+#[test]
+fn connections_leave_files_to_the_election_where_few_may_be_opened() {
+    let directory = TempDir::new().unwrap();
+    let few_files = ["sh", "-c", "ulimit -n 128 && exec \"$@\"", "sh"];
+    let a = Spec::on_files("a", directory.path())
+        .launched_by(&few_files)
+        .start_leading();
+    let connect = |_| TcpStream::connect(("127.0.0.1", a.probes)).unwrap();
+    let idle: Vec<TcpStream> = (0..300).map(connect).collect();
+    let_pass(RENEW_DEADLINE);
+    assert!(a.leads(), "{}", a.log());
+    drop(idle);
+    let failed = a.metric("tenure_keepalives_total", &["result=\"failed\""]);
+    assert_eq!(failed, 0.0, "{}", a.log());
 }
 
 #[test]
