@@ -86,6 +86,17 @@ fn a_frozen_leader_is_succeeded_and_claims_nothing_when_it_goes_on() {
 }
 
 #[test]
+fn a_leader_whose_directory_is_removed_leads_no_more_before_its_next_keepalive() {
+    let directory = TempDir::new().unwrap();
+    let store = directory.path().join("store");
+    let a = Spec::on_files("a", &store)
+        .lease(ms(60_000), ms(50_000), ms(20_000))
+        .start_leading();
+    fs::remove_dir_all(&store).unwrap();
+    a.wait_state("follower", ms(2_000));
+}
+
+#[test]
 fn tokens_rise_when_all_candidates_restart_in_order_or_after_a_crash() {
     let directory = TempDir::new().unwrap();
     let (mut a, mut b) = leader_and_successor(directory.path());

@@ -252,7 +252,8 @@ fn where_the_directory_is_removed_what_was_held_is_gone_at_once() {
             ));
         }
         fs::remove_dir_all(root.path().join("e.d")).unwrap();
-        assert_eq!(outcome(&mut leader).await, Event::LeaseGone(lease));
+        let told = tokio::time::timeout(Duration::from_secs(5), outcome(&mut leader)).await;
+        assert_eq!(told, Ok(Event::LeaseGone(lease)));
     });
 }
 
