@@ -1,5 +1,6 @@
 //! What the command line may look like.
 
+use crate::config::parse_duration;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -62,7 +63,7 @@ pub(super) enum Verb {
         #[arg(long)]
         stopped: bool,
         /// How long to stay out of the election [default: 10s]
-        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
         cooldown: Option<Duration>,
     },
     /// Have the sidecar give up leadership, and stay out of the election until resumed or restarted
@@ -84,7 +85,7 @@ pub(super) enum Verb {
     /// What stops the application in time; `exec` starts it
     #[command(hide = true)]
     Guard {
-        #[arg(long, value_parser = humantime::parse_duration)]
+        #[arg(long, value_parser = parse_duration)]
         stop_timeout: Duration,
         #[arg(last = true, required = true)]
         command: Vec<OsString>,

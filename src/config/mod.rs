@@ -19,6 +19,7 @@ mod settings;
 mod status_file;
 mod yaml;
 
+pub use duration::parse_or_zero as parse_duration;
 pub use error::ConfigError;
 pub use pod::{PodConfig, PodLabel};
 pub use report::report;

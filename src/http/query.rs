@@ -2,6 +2,7 @@
 //! whoever only reads may add what it likes.
 
 use super::respond::{Refusal, shortened};
+use crate::config::parse_duration;
 use crate::election::Token;
 use crate::status::ElectionHandle;
 use hyper::StatusCode;
@@ -100,7 +101,7 @@ impl<'a> Query<'a> {
             let error = format!("cooldown {:?} {why}", shortened(text));
             Err(Refusal::bad_request(error))
         };
-        match humantime::parse_duration(text) {
+        match parse_duration(text) {
             Ok(cooldown) if cooldown <= LONGEST_COOLDOWN => Ok(cooldown),
             Ok(_) => refusal("is longer than 24h"),
             Err(_) => refusal("is no duration; write 500ms, 10s or 2m"),
