@@ -10,6 +10,7 @@ pub struct Credentials {
     reloads: AtomicU64,
     failures: AtomicU64,
     outdated: AtomicBool,
+    refused: AtomicBool,
     expiry: AtomicU64,
 }
 
@@ -31,7 +32,7 @@ pub struct CredentialsSeen {
     pub reloads: u64,
     /// How often it could not be read, or not be used.
     pub failures: u64,
-    /// Whether what the files hold is what is in use.
+    /// Whether what the files hold is what is in use, and not refused.
     pub valid: bool,
     /// What the certificate among them is for.
     pub certificate: Certificate,
@@ -48,6 +49,7 @@ impl Credentials {
             reloads: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             outdated: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
             expiry: AtomicU64::new(0),
         }
     }
@@ -56,6 +58,7 @@ impl Credentials {
     pub fn in_use(&self, expiry: Option<u64>) {
         self.expiry.store(expiry.unwrap_or(0), Ordering::Relaxed);
         self.outdated.store(false, Ordering::Relaxed);
+        self.refused(false);
     }
 
     /// What was read anew is in use.
@@ -69,13 +72,18 @@ impl Credentials {
         self.outdated.store(true, Ordering::Relaxed);
     }
 
+    /// Whether what is in use was refused to whoever used it last.
+    pub fn refused(&self, refused: bool) {
+        self.refused.store(refused, Ordering::Relaxed);
+    }
+
     /// As of now.
     pub fn seen(&self) -> CredentialsSeen {
         CredentialsSeen {
             key: self.key,
             reloads: self.reloads.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
-            valid: !self.outdated.load(Ordering::Relaxed),
+            valid: !self.outdated.load(Ordering::Relaxed) && !self.refused.load(Ordering::Relaxed),
             certificate: self.certificate,
             expiry: self.expiry.load(Ordering::Relaxed),
         }

@@ -132,6 +132,48 @@ fn an_etcd_that_wants_a_user_where_none_is_set_says_which_keys_to_set() {
     assert_eq!(a.status_of("/livez"), Some(200));
 }
 
+#[test]
+fn credentials_that_etcd_refuses_are_shown_as_invalid_until_it_takes_them() {
+    let (mut etcd, root) = with_users(Etcd::absent());
+    let directory = TempDir::new().unwrap();
+    let password = password_file(directory.path(), "wrong-4242");
+    let a = spec("a", &etcd, &password).start();
+    let wait_valid = |valid| {
+        eventually(&format!("credentials valid: {valid}"), ROLE_BOUND, || {
+            a.status_of("/livez")?;
+            let shown = a.metric("tenure_credentials_valid", &["store.etcd"]);
+            (shown == valid).then_some(())
+        });
+    };
+    wait_valid(0.0);
+    fs::write(&password, "right-4242\n").unwrap();
+    a.wait_leading(ROLE_BOUND);
+    wait_valid(1.0);
+    // On the server only, which notices with the next connection.
+    change_password(&root, "newer-4242");
+    etcd.kill();
+    etcd.start();
+    etcd.wait_until_healthy();
+    wait_valid(0.0);
+    change_password(&root, "right-4242");
+    wait_valid(1.0);
+    // Neither permission nor an outage has to do with it.
+    run_as(&root, "user revoke-role app candidate");
+    root.run(&["del", &root.places(PREFIX).remove(0).key]);
+    eventually("the loss of its key", ROLE_BOUND, || {
+        (!a.leads()).then_some(())
+    });
+    eventually("no permission", ROLE_BOUND, || {
+        a.log().contains("permission denied").then_some(())
+    });
+    wait_valid(1.0);
+    etcd.kill();
+    eventually("the outage", ROLE_BOUND, || {
+        (a.metric("tenure_store_connected", &[]) == 0.0).then_some(())
+    });
+    wait_valid(1.0);
+}
+
 /// etcd lets anybody renew a lease, and only some read the keys: so a leader's lease may live on while it can't see that its
 /// key is gone.
 #[test]

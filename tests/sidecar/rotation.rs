@@ -110,6 +110,24 @@ fn a_bad_file_leaves_the_former_credentials_in_use_and_is_told_once() {
 }
 
 #[test]
+fn a_certificate_that_etcd_refuses_from_the_start_is_shown_as_invalid_until_one_is_taken() {
+    let (made, strangers) = (Certificates::made(), Certificates::made());
+    let ca = read(&made.file("ca.pem"));
+    let secret = Secret::mounted(&ca, &strangers);
+    let mut etcd = Etcd::with_tls(&made);
+    etcd.start();
+    etcd.wait_until_healthy();
+    let a = secret.spec("a", &etcd).start();
+    eventually("credentials refused", ROLE_BOUND, || {
+        a.status_of("/livez")?;
+        (a.metric("tenure_credentials_valid", &[]) == 0.0).then_some(())
+    });
+    secret.swap(&ca, &made);
+    a.wait_leading(REREAD_BOUND);
+    assert_eq!(a.metric("tenure_credentials_valid", &[]), 1.0);
+}
+
+#[test]
 fn a_certificate_that_is_written_before_its_key_is_not_taken_for_a_bad_one() {
     let (made, next) = (Certificates::made(), Certificates::made());
     let both = [&made, &next]

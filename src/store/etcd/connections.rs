@@ -267,6 +267,10 @@ impl Connections {
             tracing::info!(endpoint, "store connected");
             lock(&self.troubles).clear();
         }
+        // What was let in before says nothing of what is refused now.
+        if connection.generation() == self.generation() {
+            self.keyring.in_use_is_refused(false);
+        }
         let mut answered = lock(&self.answered);
         if answered.as_ref().map(Connection::generation) != Some(connection.generation()) {
             *answered = Some(connection.clone());
@@ -281,6 +285,9 @@ impl Connections {
 
     fn failed_at(&self, turn: Turn, failure: &Failure) {
         self.report(self.endpoint(turn), failure);
+        if failure.is_about_credentials() {
+            self.keyring.in_use_is_refused(true);
+        }
         if matches!(failure, Failure::Unreachable(_)) {
             self.turn.send_if_modified(|current| {
                 let ours = current.generation == turn.generation;

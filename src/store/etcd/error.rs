@@ -1,5 +1,6 @@
 //! What an error of etcd means for a lease.
 
+use super::reasons::REFUSED_CERTIFICATE;
 use crate::causes::{followed_by, with_causes};
 use std::error::Error as _;
 use std::fmt;
@@ -27,6 +28,12 @@ impl Failure {
 
     pub(super) fn is_timeout(&self) -> bool {
         matches!(self, Failure::Unreachable(message) if message.starts_with(NO_ANSWER))
+    }
+
+    /// Whether it is for the password or the client certificate, and no outage.
+    pub(super) fn is_about_credentials(&self) -> bool {
+        let about = [WRONG_PASSWORD, REFUSED_CERTIFICATE];
+        matches!(self, Failure::Unreachable(message) if about.iter().any(|about| message.contains(about)))
     }
 }
 

@@ -49,6 +49,11 @@ impl Keyring {
         Arc::clone(&self.status)
     }
 
+    /// Whether what is in use was refused by the server, or answered.
+    pub(super) fn in_use_is_refused(&self, refused: bool) {
+        self.status.refused(refused);
+    }
+
     /// These were read anew.
     pub(super) fn offer(&self, credentials: Credentials) {
         self.held().offered = Some(Offered {

@@ -93,12 +93,12 @@ impl Tls {
                 set store.etcd.tls.cert_file and key_file"
                 .to_owned(),
             Some((file, Some(end))) if about_certificate && has_passed(*end) => format!(
-                "the server refuses the client certificate in store.etcd.tls.cert_file ({}): it expired on {}; renew it",
+                "{REFUSED_CERTIFICATE} in store.etcd.tls.cert_file ({}): it expired on {}; renew it",
                 file.display(),
                 date(*end)
             ),
             Some((file, _)) if about_certificate => format!(
-                "the server refuses the client certificate in store.etcd.tls.cert_file ({}): {alert:?}; \
+                "{REFUSED_CERTIFICATE} in store.etcd.tls.cert_file ({}): {alert:?}; \
                  it has to be of an authority that etcd trusts (its --trusted-ca-file), and for client authentication",
                 file.display()
             ),
@@ -118,6 +118,9 @@ fn names(presented: &[String]) -> String {
     }
     names.join(", ")
 }
+
+/// Said of a server that tells so.
+pub(super) const REFUSED_CERTIFICATE: &str = "the server refuses the client certificate";
 
 /// Said of a server that answers a handshake with something else.
 const NOT_ENCRYPTED: &str =
