@@ -58,7 +58,7 @@ impl Gate {
         if parts.uri.path() == "/" {
             return Ok(());
         }
-        refuse_other_sites(&parts.headers)
+        refuse_pages(&parts.headers)
     }
 }
 
@@ -89,30 +89,18 @@ fn refuse_other_hosts(parts: &Parts, own: Option<IpAddr>) -> Result<(), Refusal>
     Ok(())
 }
 
-/// A page of another site that a browser has open must not make this candidate resign. Not even a page that the
-/// browser takes for one of ours has reason to: there is none here that could.
-pub(super) fn refuse_pages(headers: &HeaderMap) -> Result<(), Refusal> {
-    if headers.contains_key(ORIGIN) {
-        return Err(to_a_page());
-    }
-    refuse_other_sites(headers)
-}
-
-/// Nor must it have promises given: each makes the next hand-over wait.
-fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Refusal> {
+/// A page of another site that a browser has open must not make this candidate resign, nor have promises given: each
+/// makes the next hand-over wait. Our own page asks for nothing with which a browser sends an origin.
+fn refuse_pages(headers: &HeaderMap) -> Result<(), Refusal> {
     let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
-    if matches!(site, None | Some(b"same-origin" | b"none")) {
-        Ok(())
-    } else {
-        Err(to_a_page())
+    let is_ours = matches!(site, None | Some(b"same-origin" | b"none"));
+    if is_ours && !headers.contains_key(ORIGIN) {
+        return Ok(());
     }
-}
-
-fn to_a_page() -> Refusal {
-    Refusal::new(
+    Err(Refusal::new(
         StatusCode::FORBIDDEN,
         "refused to a web page; call it from the command line or the application",
-    )
+    ))
 }
 
 /// An empty name is none.

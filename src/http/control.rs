@@ -1,6 +1,5 @@
 //! `POST /resign`, `/pause` and `/resume`: the calls that change something.
 
-use super::admission::refuse_pages;
 use super::body::Body;
 use super::liveness::PATIENCE;
 use super::query::Query;
@@ -59,7 +58,6 @@ pub(super) async fn answer(
     body: Incoming,
     peer: &Peer,
 ) -> Result<Response<Body>, Refusal> {
-    refuse_pages(&parts.headers)?;
     let query = Query::parse(parts.uri.query())?;
     query.refuse_unknown()?;
     let handle = query.pick(&peer.context.board.elections)?;
