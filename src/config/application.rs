@@ -193,6 +193,18 @@ fn call(settings: &Settings<'_>, key: &str) -> Result<Option<CallConfig>, Config
         );
         return Err(settings.error(key, message));
     }
+    // Hardly a program's name, and an address all too easily.
+    if text
+        .split('/')
+        .next()
+        .is_some_and(|host| host.contains(':'))
+    {
+        let message = match url(&format!("http://{text}")) {
+            Ok(url) => format!("{text:?} has no scheme; write {url}, or [{text:?}] for a program"),
+            Err(message) => message,
+        };
+        return Err(settings.error(key, message));
+    }
     Ok(Some(CallConfig::Command(vec![text.to_owned()])))
 }
 

@@ -145,6 +145,8 @@ fn a_call_is_a_url_or_a_program_also_on_the_command_line() {
         ("'http://[::1]:1/'", http("http://[::1]:1/")),
         ("/bin/promote", program(&["/bin/promote"])),
         ("\"/bin/pro mote\"", None),
+        ("/bin/at-8:30", program(&["/bin/at-8:30"])),
+        ("['at:8']", program(&["at:8"])),
         ("[/bin/promote]", program(&["/bin/promote"])),
         ("['/bin/pro mote']", program(&["/bin/pro mote"])),
         (

@@ -188,6 +188,12 @@ fn a_mistake_in_what_is_done_for_the_application_is_named_with_its_place_its_key
         // Calls.
         ("hooks: { on_elected: promote --now }", "3:22: hooks.on_elected: \"promote --now\" is one word to us", "write [promote, --now]"),
         ("hooks: { on_elected: '/bin/a  b' }", "3:22: hooks.on_elected: \"/bin/a  b\" is one word", "write [/bin/a, b]"),
+        ("hooks: { on_elected: '127.0.0.1:8080/healthz' }", "3:22: hooks.on_elected: \"127.0.0.1:8080/healthz\" has no scheme", "write http://127.0.0.1:8080/healthz, or [\"127.0.0.1:8080/healthz\"] for a program"),
+        ("hooks: { on_elected: 'localhost:80' }", "3:22: hooks.on_elected: \"localhost:80\" has no scheme", "write http://localhost:80, or"),
+        ("hooks: { on_elected: '[::1]:80/' }", "3:22: hooks.on_elected: \"[::1]:80/\" has no scheme", "write http://[::1]:80/, or"),
+        ("hooks: { on_elected: ':80/' }", "3:22: hooks.on_elected: \"http://:80/\" ", "write e.g."),
+        ("hooks: { on_elected: 'a:b/' }", "3:22: hooks.on_elected: \"http://a:b/\" ", "write e.g."),
+        ("hooks: { on_elected: 'u:s3cret@a/' }", "3:22: hooks.on_elected: holds a user name or a password", "leave them out"),
         ("hooks: { on_elected: https://a/b }", "3:22: hooks.on_elected: \"https://a/b\" is not an http:// URL: the application is beside the sidecar", "write e.g. http://127.0.0.1:8080/elected"),
         ("hooks: { on_elected: 'ftp://a' }", "3:22: hooks.on_elected: \"ftp://a\" is not an http:// URL", "write e.g."),
         ("hooks: { on_elected: 'http://' }", "3:22: hooks.on_elected: \"http://\" ", "write e.g."),
@@ -213,6 +219,7 @@ fn a_mistake_in_what_is_done_for_the_application_is_named_with_its_place_its_key
         // Health.
         ("application: {}", "3:1: application.health: is missing", "e.g. health: http://127.0.0.1:8080/healthz"),
         ("application: { interval: 1s }", "3:1: application.health: is missing", "name what to ask"),
+        ("application:\n  health: 127.0.0.1:8080/healthz", "4:11: application.health: \"127.0.0.1:8080/healthz\" has no scheme", "write http://127.0.0.1:8080/healthz"),
         ("application: { health: /h, failure_threshold: 0 }", "3:47: application.failure_threshold: \"0\" is no number of checks", "write one from 1 to 1000"),
         ("application: { health: /h, success_threshold: 0 }", "3:47: application.success_threshold: \"0\" is no number of checks", "write one from 1 to 1000"),
         ("application: { health: /h, success_threshold: 1001 }", "3:47: application.success_threshold: \"1001\" is no number", "from 1 to 1000"),
@@ -311,6 +318,7 @@ fn a_mistake_in_an_override_is_named_with_the_override_and_the_remedy() {
         ("hooks.on_elected=[]", "--set hooks.on_elected: is empty", "name a program"),
         ("hooks.on_elected=['', a]", "--set hooks.on_elected: hooks.on_elected[0]: is empty", "name a program"),
         ("hooks.on_elected=[a", "--set hooks.on_elected: ", ""),
+        ("hooks.on_elected=127.0.0.1:80/x", "--set hooks.on_elected: \"127.0.0.1:80/x\" has no scheme", "write http://127.0.0.1:80/x, or"),
         ("hooks.on_elected=https://a", "--set hooks.on_elected: \"https://a\" is not an http:// URL", "write e.g."),
         ("exec.stop_timeout=3s", "--set exec.stop_timeout: 3s to stop the application", "use at most 2834ms here"),
         ("application.interval=1s", "--set application.interval: application.health: is missing", "name what to ask"),
