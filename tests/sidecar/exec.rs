@@ -11,6 +11,7 @@ use crate::support::sidecar::{PREFIX, RETRY_PERIOD, ROLE_BOUND, Sidecar, Spec, T
 use crate::support::{eventually, ms};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -337,6 +338,17 @@ fn what_can_t_be_run_is_said_before_anybody_campaigns() {
     );
     let output = exec(&format!("election: e\n{store}"), &["/etc/passwd"]);
     assert_eq!(output.code, Some(126));
+    let script = directory.path().join("script");
+    fs::write(&script, "#!/nowhere/interpreter -x\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = exec(
+        &format!("election: e\n{store}"),
+        &[script.to_str().unwrap()],
+    );
+    assert_eq!(output.code, Some(127));
+    let said = r#"interpreter "/nowhere/interpreter" is not found"#;
+    assert!(output.stderr.contains(said), "{}", output.stderr);
+    assert!(!output.stderr.contains("started"), "{}", output.stderr);
     for (config, said) in [
         ("elections: [e, f]", "one election"),
         (
