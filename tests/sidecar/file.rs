@@ -86,14 +86,23 @@ fn a_frozen_leader_is_succeeded_and_claims_nothing_when_it_goes_on() {
 }
 
 #[test]
-fn a_leader_whose_directory_is_removed_leads_no_more_before_its_next_keepalive() {
+fn a_leader_whose_directory_goes_away_leads_no_more_and_keeps_its_promise_should_it_come_back() {
     let directory = TempDir::new().unwrap();
-    let store = directory.path().join("store");
-    let a = Spec::on_files("a", &store)
-        .lease(ms(60_000), ms(50_000), ms(20_000))
-        .start_leading();
-    fs::remove_dir_all(&store).unwrap();
-    a.wait_state("follower", ms(2_000));
+    let patient = |id| Spec::on_files(id, directory.path()).lease(ms(6_000), ms(4_000), ms(1_000));
+    let a = patient("a").start_leading();
+    let b = patient("b").start_following();
+    let asked = clock::now();
+    let promised = a.ask("/leader").json()["valid_for_ms"].as_u64().unwrap();
+    let (place, away) = (
+        directory.path().join("payments.d"),
+        directory.path().join("away"),
+    );
+    fs::rename(&place, &away).unwrap();
+    a.wait_state("follower", ms(500));
+    fs::rename(&away, &place).unwrap();
+    b.wait_leading(ms(10_000));
+    let kept = clock::now().since(asked);
+    assert!(kept >= ms(promised), "{kept:?} of {promised} ms");
 }
 
 #[test]

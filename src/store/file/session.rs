@@ -35,6 +35,9 @@ pub struct FileSession {
     /// What the core was shown last; none where it is to be shown anew.
     shown: Option<Observation>,
     is_blind: bool,
+    /// The lease whose place was the first when the directory went away with it, and how long it may last: should the
+    /// directory come back, nobody else is to lead before its promises are over.
+    out_of_sight: Option<(LeaseId, Time)>,
     namesakes: Namesakes,
     /// What is wrong with the store, as far as people were told.
     trouble: Option<Trouble>,
@@ -79,6 +82,7 @@ impl FileSession {
             own: None,
             shown: None,
             is_blind: false,
+            out_of_sight: None,
             namesakes: Namesakes::default(),
             trouble: None,
             look_at: Time::ORIGIN,
@@ -204,7 +208,9 @@ impl FileSession {
         let Some(task) = self.at_work.take() else {
             return;
         };
-        if let Some(watch) = reply.watch.and_then(|inotify| Watch::new(inotify).ok()) {
+        // One of what can't be read would have that looked at again and again.
+        let watch = reply.watch.filter(|_| reply.outcome.is_ok());
+        if let Some(watch) = watch.and_then(|inotify| Watch::new(inotify).ok()) {
             self.watch = Some(watch);
             self.look_at = Time::ORIGIN;
         }
@@ -224,10 +230,11 @@ impl FileSession {
 
     fn fail(&mut self, request: Request, err: &FileStoreError) {
         self.note_trouble(request, err);
-        if let FileStoreError::WentBack { .. } = err
-            && let Some(own) = self.own
+        if let (FileStoreError::WentBack { .. }, Some(own)) = (err, self.own)
+            && self.shown.as_ref().is_some_and(|seen| seen.is_first(own))
         {
             // Whoever finds the directory so may lead at once, for what it can tell.
+            self.out_of_sight = Some((own, clock::now() + self.timing.ttl()));
             self.ready.push_back(Event::LeaseGone(own));
         }
         let event = match request {
@@ -300,6 +307,11 @@ impl FileSession {
         self.trouble = Some(Trouble { kind, writing });
     }
 
+    fn is_out_of_sight(&self, lease: LeaseId) -> bool {
+        self.out_of_sight
+            .is_some_and(|(lost, until)| lost == lease && clock::now() < until)
+    }
+
     /// Lets go of all that was asked for so far but the looking.
     fn settle_all(&mut self) {
         self.waiting.retain(|task| task.request == Request::Look);
@@ -321,13 +333,16 @@ impl Session for FileSession {
             }
             Action::KeepAlive(lease) => Request::KeepAlive(lease),
             Action::Verify(lease) => Request::Verify(lease),
-            Action::Release(lease) => {
+            Action::Release(lease) | Action::HandOver(lease) => {
                 self.settle_all();
-                Request::Release(lease)
-            }
-            Action::HandOver(lease) => {
-                self.settle_all();
-                Request::HandOver(lease)
+                if self.is_out_of_sight(lease) {
+                    self.ready.push_back(Event::ReleaseFailed(lease));
+                    return;
+                }
+                match action {
+                    Action::HandOver(_) => Request::HandOver(lease),
+                    _ => Request::Release(lease),
+                }
             }
             _ => return,
         };

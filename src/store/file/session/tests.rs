@@ -6,6 +6,7 @@ use super::*;
 use crate::clock::Alarms;
 use crate::election::{Candidate, Standing};
 use crate::store::{Queue, random};
+use rustix::fs::inotify;
 use std::fs;
 use std::path::Path;
 use std::sync::mpsc;
@@ -84,6 +85,12 @@ async fn join(session: &mut FileSession) -> LeaseId {
         Event::Joined(lease) => lease.id,
         event => panic!("{event:?}"),
     }
+}
+
+/// Takes in what happens until nothing does.
+async fn idle(session: &mut FileSession) {
+    let quiet = Duration::from_millis(150);
+    while tokio::time::timeout(quiet, session.next()).await.is_ok() {}
 }
 
 fn states(root: &Path) -> Vec<std::path::PathBuf> {
@@ -240,20 +247,66 @@ fn where_the_directory_is_removed_what_was_held_is_gone_at_once() {
     test(async {
         let root = tempfile::tempdir().unwrap();
         let store = FileStore::open(root.path(), connected()).unwrap();
-        // Looked at anew in minutes only, unless something is seen to change.
+        // Looked at anew in a minute only, unless something is seen to change.
         let mut leader = session_with(&store, 60_000);
         let lease = join(&mut leader).await;
-        while !matches!(leader.next().await, Event::Observed(seen) if seen.is_first(lease)) {}
-        while leader.watch.is_none() {
-            leader.begin(Action::KeepAlive(lease));
-            assert!(matches!(
-                outcome(&mut leader).await,
-                Event::KeptAlive { .. }
-            ));
-        }
+        idle(&mut leader).await;
+        assert!(leader.watch.is_some() && leader.at_work.is_none());
         fs::remove_dir_all(root.path().join("e.d")).unwrap();
         let told = tokio::time::timeout(Duration::from_secs(5), outcome(&mut leader)).await;
         assert_eq!(told, Ok(Event::LeaseGone(lease)));
+    });
+}
+
+#[test]
+fn a_place_that_comes_back_with_its_directory_is_not_given_up_before_it_ends_by_itself() {
+    test(async {
+        let root = tempfile::tempdir().unwrap();
+        let store = FileStore::open(root.path(), connected()).unwrap();
+        let mut leader = session_on(&store);
+        let lease = join(&mut leader).await;
+        idle(&mut leader).await;
+        let joined = clock::now();
+        let (directory, away) = (root.path().join("e.d"), root.path().join("away"));
+        fs::rename(&directory, &away).unwrap();
+        assert_eq!(outcome(&mut leader).await, Event::LeaseGone(lease));
+        fs::rename(&away, &directory).unwrap();
+        loop {
+            leader.begin(Action::Release(lease));
+            match outcome(&mut leader).await {
+                Event::ReleaseFailed(failed) => assert_eq!(failed, lease),
+                event => break assert_eq!(event, Event::Released(lease)),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let kept = clock::now().since(joined);
+        assert!(kept >= timing(100).ttl(), "{kept:?}");
+    });
+}
+
+#[test]
+fn what_cannot_be_read_is_looked_at_once_in_a_retry_period() {
+    test(async {
+        let (mut session, commands, replies) = with_a_hung_disk();
+        let until = clock::now() + Duration::from_millis(200);
+        let mut looks = 0;
+        while clock::now() < until {
+            let nothing_more = tokio::time::timeout(Duration::from_millis(1), session.next());
+            let _ = nothing_more.await;
+            if let Ok(command) = commands.try_recv() {
+                assert_eq!(command.request, Request::Look);
+                looks += 1;
+                let damaged = FileStoreError::corrupt(Path::new("/nowhere"), "damaged");
+                let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+                let reply = Reply {
+                    outcome: Err(damaged),
+                    watch: Some(watch),
+                };
+                replies.try_send(reply).unwrap();
+            }
+        }
+        // Once more at first, lest half of a change was seen.
+        assert!((2..=11).contains(&looks), "{looks}");
     });
 }
 
