@@ -84,7 +84,8 @@ struct Sidecar {
     status: Arc<ElectionStatus>,
     recorder: Recorder,
     attendant: Option<Box<dyn Attendant>>,
-    keepalive_began: Time,
+    /// When the one under way began.
+    keepalive_began: Option<Time>,
 }
 
 impl Driver {
@@ -102,7 +103,7 @@ impl Driver {
             status,
             recorder,
             attendant,
-            keepalive_began: Time::ORIGIN,
+            keepalive_began: None,
         };
         Driver {
             election,
@@ -186,15 +187,17 @@ impl Driver {
 }
 
 impl Sidecar {
-    fn count(&self, event: &Event) {
+    fn count(&mut self, event: &Event) {
         let result = match event {
             Event::KeptAlive { .. } => KeepaliveResult::Ok,
             Event::KeepAliveFailed(_) => KeepaliveResult::Failed,
             Event::LeaseGone(_) => KeepaliveResult::Gone,
             _ => return,
         };
-        self.recorder
-            .keepalive(result, clock::now().since(self.keepalive_began));
+        // A lease may be known to be gone without one.
+        if let Some(began) = self.keepalive_began.take() {
+            self.recorder.keepalive(result, clock::now().since(began));
+        }
     }
 }
 
@@ -213,7 +216,7 @@ impl Surroundings for Sidecar {
 
     fn begin(&mut self, action: Action) {
         if matches!(action, Action::KeepAlive(_)) {
-            self.keepalive_began = clock::now();
+            self.keepalive_began = Some(clock::now());
         }
         self.session.begin(action);
     }
