@@ -64,7 +64,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// How many event streams may be open at a time.
+    /// How many event streams may be open at a time; fewer where few connections may.
     pub const MAX_STREAMS: usize = 64;
 
     /// The same for both listeners.
@@ -74,13 +74,14 @@ impl Context {
         readiness: Readiness,
         version: &'static str,
     ) -> Arc<Self> {
+        let connections = Limits::default().connections;
         Arc::new(Context {
             board,
             metrics,
             readiness,
             version,
             liveness: Liveness::default(),
-            streams: Arc::new(Semaphore::new(Self::MAX_STREAMS)),
+            streams: Arc::new(Semaphore::new(affordable_streams(connections))),
         })
     }
 }
@@ -90,8 +91,8 @@ impl Context {
 /// Two more are fixed: a request's head is of at most 100 headers and 16 KiB, and a body of at most 64 KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections. By default a quarter of the files that this process may open, and 256 at most: what is left
-    /// is more than the elections need.
+    /// Open connections; more than event streams. By default 256, or a quarter of the files that this process may open:
+    /// the elections need some as well.
     pub connections: usize,
     /// From the end of an answer, or from connecting, to the end of the next request's head: so idle
     /// connections live no longer than this either.
@@ -109,7 +110,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            connections: affordable_connections(),
+            connections: affordable_connections(getrlimit(Resource::Nofile).current),
             head: Duration::from_secs(5),
             body: Duration::from_secs(5),
             stall: Duration::from_secs(15),
@@ -119,9 +120,15 @@ impl Default for Limits {
     }
 }
 
-fn affordable_connections() -> usize {
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(files / 4).map_or(256, |quarter| quarter.clamp(1, 256))
+/// On a listener, where so many files may be opened.
+fn affordable_connections(files: Option<u64>) -> usize {
+    let quarter = usize::try_from(files.unwrap_or(u64::MAX) / 4);
+    quarter.map_or(256, |quarter| quarter.clamp(2, 256))
+}
+
+/// On all listeners, where a listener takes so many connections.
+fn affordable_streams(connections: usize) -> usize {
+    Context::MAX_STREAMS.min(connections / 2)
 }
 
 #[cfg(test)]
@@ -129,7 +136,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn event_streams_cannot_take_all_connections() {
-        assert!(Context::MAX_STREAMS < Limits::default().connections);
+    fn event_streams_cannot_take_all_connections_however_few_there_are() {
+        let files = (0..2_000).map(Some).chain([None]);
+        for connections in files.map(affordable_connections) {
+            let streams = affordable_streams(connections);
+            assert!((1..connections).contains(&streams), "{connections}");
+            assert!(streams <= Context::MAX_STREAMS);
+        }
+        assert_eq!(affordable_connections(Some(1_024)), 256);
+        assert_eq!(affordable_streams(256), Context::MAX_STREAMS);
     }
 }

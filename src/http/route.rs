@@ -7,7 +7,7 @@ use super::query::Query;
 use super::respond::{self, Refusal, full, json};
 use super::server::Peer;
 use super::validity::Validity;
-use super::{Context, Surface, control, fence, page, status};
+use super::{Surface, control, fence, page, status};
 use crate::clock;
 use crate::config::Readiness;
 use crate::election::Time;
@@ -130,10 +130,9 @@ async fn dispatch(parts: Parts, body: Incoming, peer: &Peer) -> Result<Response<
                 return Ok(respond::stream(Body::StreamHead));
             }
             let Ok(permit) = Arc::clone(&context.streams).try_acquire_owned() else {
-                return Err(Refusal::unavailable(format!(
-                    "{} event streams are open, and no more may be; close some, or ask for /leader",
-                    Context::MAX_STREAMS
-                )));
+                return Err(Refusal::unavailable(
+                    "no more event streams may be open; close some, or ask for /leader",
+                ));
             };
             let hold = Hold {
                 busy,
