@@ -203,3 +203,27 @@ fn succeeded_within(history: &History, cut: Time, bound: Duration) {
     let took = history.leaderships()[1].first.answered_at.since(cut);
     assert!(took < bound, "b took {took:?}");
 }
+
+#[test]
+fn a_lease_whose_grant_was_not_answered_is_revoked_before_the_sidecar_leaves() {
+    let etcd = Etcd::started();
+    let relay = Relay::to(etcd.port());
+    let mut a = Spec::on_endpoints("a", &[relay.endpoint()])
+        .lease(ms(15_000), ms(10_000), ms(1_000))
+        .start_leading();
+    a.post("/pause");
+    wait_for_places(&etcd, 0);
+    relay.set(Mode::AnswersLost);
+    a.post("/resume");
+    let leases = || etcd.ctl().lease_count();
+    eventually("a lease", ROLE_BOUND, || (leases() == 1).then_some(()));
+    eventually("no answer in time", ROLE_BOUND, || {
+        (a.metric("tenure_store_connected", &[]) == 0.0).then_some(())
+    });
+    a.term();
+    let_pass(ms(500));
+    assert!(a.is_running(), "{}", a.log());
+    relay.set(Mode::Pass);
+    a.wait_exit(ms(8_000));
+    assert_eq!(leases(), 0);
+}

@@ -285,7 +285,7 @@ impl Connections {
 
     fn failed_at(&self, turn: Turn, failure: &Failure) {
         self.report(self.endpoint(turn), failure);
-        if failure.is_about_credentials() {
+        if failure.is_about_credentials() && turn.generation == self.generation() {
             self.keyring.in_use_is_refused(true);
         }
         if matches!(failure, Failure::Unreachable(_)) {

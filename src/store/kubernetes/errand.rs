@@ -237,3 +237,42 @@ impl Errand {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{Author, unheld};
+    use super::*;
+    use crate::election::Candidate;
+    use std::time::Duration;
+
+    #[test]
+    fn a_join_that_failed_may_hold_the_lease_once_it_has_tried_to_and_not_before() {
+        let (now, date) = (Time::ORIGIN, SystemTime::UNIX_EPOCH);
+        let ttl = Duration::from_secs(10);
+        let candidate = Candidate {
+            id: "a".to_owned(),
+            advertise: None,
+        };
+        let mut ledger = Ledger::new(Author { candidate, ttl });
+        let mut join = Errand::of(Action::Join(LeaseId(7))).unwrap();
+        let gone_by = |join: &Errand, ledger: &Ledger| match join.failed(ledger, now) {
+            Event::JoinFailed { gone_by, .. } => gone_by,
+            event => panic!("{event:?}"),
+        };
+        join.set_out(&mut ledger, now, date).unwrap();
+        assert_eq!(gone_by(&join, &ledger), now);
+
+        let mut object = unheld("e");
+        object.metadata.uid = Some("one".to_owned());
+        object.metadata.resource_version = Some("1".to_owned());
+        let free = Record::read(object).unwrap();
+        let step = join.answered(Ok(Some(free)), &mut ledger, now, date);
+        assert!(matches!(step, Ok(Step::Ask(Request::Replace(_)))));
+        assert_eq!(gone_by(&join, &ledger), now + ttl);
+
+        // It may be its own doing.
+        let step = join.answered(Err(Failure::Conflict), &mut ledger, now, date);
+        assert!(matches!(step, Ok(Step::Ask(Request::Read))));
+        assert_eq!(gone_by(&join, &ledger), now + ttl);
+    }
+}
