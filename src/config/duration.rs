@@ -5,13 +5,14 @@ use std::time::Duration;
 /// The units, and their milliseconds; the largest first.
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
-/// Reads whole numbers with their units, `1m30s` or `0s`.
+/// Reads whole numbers with their units, `1m30s`; and `0`, with or without.
 ///
 /// # Errors
 /// What is wrong with it, and how it is written.
 pub fn parse_or_zero(text: &str) -> Result<Duration, String> {
     match millis(text) {
         Some(0) => Ok(Duration::ZERO),
+        _ if text == "0" => Ok(Duration::ZERO),
         _ => parse(text),
     }
 }

@@ -182,7 +182,7 @@ async fn tell_of_an_outage(board: &Board) -> Infallible {
     tracing::warn!(
         ttl = ?board.timing.ttl(),
         "still stopping: the store doesn't answer, so what may be held there can't be released; it runs out \
-         within a ttl"
+         within about a ttl"
     );
     pending().await
 }
