@@ -84,8 +84,7 @@ struct Sidecar {
     status: Arc<ElectionStatus>,
     recorder: Recorder,
     attendant: Option<Box<dyn Attendant>>,
-    /// When the one under way began.
-    keepalive_began: Option<Time>,
+    keepalive_began: Time,
 }
 
 impl Driver {
@@ -103,7 +102,7 @@ impl Driver {
             status,
             recorder,
             attendant,
-            keepalive_began: None,
+            keepalive_began: Time::ORIGIN,
         };
         Driver {
             election,
@@ -187,17 +186,15 @@ impl Driver {
 }
 
 impl Sidecar {
-    fn count(&mut self, event: &Event) {
+    fn count(&self, event: &Event) {
         let result = match event {
             Event::KeptAlive { .. } => KeepaliveResult::Ok,
             Event::KeepAliveFailed(_) => KeepaliveResult::Failed,
             Event::LeaseGone(_) => KeepaliveResult::Gone,
             _ => return,
         };
-        // A lease may be known to be gone without one.
-        if let Some(began) = self.keepalive_began.take() {
-            self.recorder.keepalive(result, clock::now().since(began));
-        }
+        self.recorder
+            .keepalive(result, clock::now().since(self.keepalive_began));
     }
 }
 
@@ -216,7 +213,7 @@ impl Surroundings for Sidecar {
 
     fn begin(&mut self, action: Action) {
         if matches!(action, Action::KeepAlive(_)) {
-            self.keepalive_began = Some(clock::now());
+            self.keepalive_began = clock::now();
         }
         self.session.begin(action);
     }

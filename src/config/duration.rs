@@ -73,6 +73,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_time_needs_no_unit() {
+        for text in ["0", "0s", "0ms"] {
+            assert_eq!(parse_or_zero(text), Ok(Duration::ZERO), "{text}");
+        }
+        assert!(parse("0").is_err() && parse_or_zero("1").is_err());
+    }
+
+    #[test]
     fn durations_are_whole_numbers_with_units() {
         for (text, millis) in [
             ("500ms", 500),

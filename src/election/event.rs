@@ -34,6 +34,8 @@ pub enum Event {
     KeepAliveFailed(LeaseId),
     /// The store said that there is no such lease.
     LeaseGone(LeaseId),
+    /// The place that hangs on this lease is out of sight, in such a way that others may lead; yet it may come back.
+    OutOfSight(LeaseId),
     /// [`Action::Verify`] was answered.
     Verified(LeaseId, Standing),
     /// [`Action::Verify`] was not answered in time.

@@ -226,6 +226,11 @@ impl Election {
                     self.lose(now, Reason::LeaseGone);
                 }
             }
+            Event::OutOfSight(lease) => {
+                if self.leads() && self.state.held_mut(lease).is_some() {
+                    self.step_down(now, Reason::KeyGone);
+                }
+            }
             Event::Verified(lease, standing) => self.verified(now, lease, standing),
             Event::VerifyFailed(lease) => {
                 self.verify_again(lease, now + self.timing.retry_period() / 8)

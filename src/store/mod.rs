@@ -18,7 +18,8 @@
 //! - **Release** sends no keepalive from then on, and is answered with [`Event::Released`] only when the lease
 //!   does not exist any more.
 //! - **Observations** come without asking, in order of revision, and reflect every change of the queue's head and
-//!   of the own place. [`Event::Blind`] says that they have stopped for now.
+//!   of the own place. [`Event::Blind`] says that they have stopped for now, and [`Event::OutOfSight`] that others may
+//!   lead meanwhile, for what they can tell.
 //! - Every operation but the observing ends within two retry_periods or three, whatever the store does.
 
 pub mod etcd;

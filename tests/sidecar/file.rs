@@ -98,7 +98,7 @@ fn a_leader_whose_directory_goes_away_leads_no_more_and_keeps_its_promise_should
         directory.path().join("away"),
     );
     fs::rename(&place, &away).unwrap();
-    a.wait_state("follower", ms(500));
+    a.wait_state("stepping_down", ms(1_000));
     fs::rename(&away, &place).unwrap();
     b.wait_leading(ms(10_000));
     let kept = clock::now().since(asked);

@@ -8,7 +8,8 @@ use crate::election::{
 };
 
 impl Election {
-    /// In order: leads no more, and goes when promises and application allow.
+    /// In order: leads no more, and goes when promises and application allow. Where the place may be gone there is no time
+    /// for the application to stop in.
     pub(super) fn step_down(&mut self, now: Time, reason: Reason) {
         if let State::Leading { held } = &self.state {
             self.reason = reason;
@@ -20,7 +21,7 @@ impl Election {
                 deregistered_by: now + self.policy.deregistration,
             };
             self.actions.push(Action::CollectPromises);
-            self.stop_application(now, false);
+            self.stop_application(now, reason == Reason::KeyGone);
         }
     }
 

@@ -121,6 +121,16 @@ fn a_gone_place_leaves_no_time_to_stop_in() {
 }
 
 #[test]
+fn a_place_out_of_sight_leaves_no_time_to_stop_in_either() {
+    let mut c = supervised();
+    c.on(100, Event::OutOfSight(own()))
+        .wants(&[Action::CollectPromises, KILL]);
+    c.on(100, Event::Promised(at(1_000)));
+    // Seen to have stopped, it relies on no promise.
+    c.on(101, stopped(TOKEN)).wants(&[Action::Release(own())]);
+}
+
+#[test]
 fn a_place_that_goes_while_the_application_stops_ends_its_time() {
     let mut c = supervised();
     c.on(100, Event::Shutdown)

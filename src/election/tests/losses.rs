@@ -47,3 +47,18 @@ fn answers_about_another_lease_change_nothing() {
     c.on(102, Event::KeepAliveFailed(OTHER)).wants(&[]);
     assert!(c.leads(102));
 }
+
+#[test]
+fn whose_place_is_out_of_sight_leads_no_more_and_keeps_its_promises() {
+    let mut c = Candidate::leading();
+    c.on(100, Event::OutOfSight(own()));
+    c.reported(RoleName::Leader, RoleName::SteppingDown, Reason::KeyGone);
+    c.on(100, Event::Promised(at(1_000)))
+        .wants(&[Action::CollectPromises]);
+    c.on(1_499, Event::Tick).wants(&[]);
+    c.on(1_500, Event::Tick).wants(&[Action::Release(own())]);
+
+    let mut c = Candidate::waiting_behind_other();
+    c.on(100, Event::OutOfSight(own())).wants(&[]);
+    assert_eq!(c.role(), RoleName::Follower);
+}

@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Why the store could not do what it was asked to. Whoever leads then runs into the deadline; nobody takes over.
+/// Why the store could not do what it was asked to. Whoever leads then runs into the deadline, and nobody takes over; but
+/// where the directory went back, who leads is told at once, for others may.
 #[derive(Debug, thiserror::Error)]
 pub enum FileStoreError {
     /// The file system refused.

@@ -35,9 +35,6 @@ pub struct FileSession {
     /// What the core was shown last; none where it is to be shown anew.
     shown: Option<Observation>,
     is_blind: bool,
-    /// The lease whose place was the first when the directory went away with it, and how long it may last: should the
-    /// directory come back, nobody else is to lead before its promises are over.
-    out_of_sight: Option<(LeaseId, Time)>,
     namesakes: Namesakes,
     /// What is wrong with the store, as far as people were told.
     trouble: Option<Trouble>,
@@ -82,7 +79,6 @@ impl FileSession {
             own: None,
             shown: None,
             is_blind: false,
-            out_of_sight: None,
             namesakes: Namesakes::default(),
             trouble: None,
             look_at: Time::ORIGIN,
@@ -230,12 +226,9 @@ impl FileSession {
 
     fn fail(&mut self, request: Request, err: &FileStoreError) {
         self.note_trouble(request, err);
-        if let (FileStoreError::WentBack { .. }, Some(own)) = (err, self.own)
-            && self.shown.as_ref().is_some_and(|seen| seen.is_first(own))
-        {
+        if let (FileStoreError::WentBack { .. }, Some(own)) = (err, self.own) {
             // Whoever finds the directory so may lead at once, for what it can tell.
-            self.out_of_sight = Some((own, clock::now() + self.timing.ttl()));
-            self.ready.push_back(Event::LeaseGone(own));
+            self.ready.push_back(Event::OutOfSight(own));
         }
         let event = match request {
             Request::Join(lease) => Event::JoinFailed {
@@ -307,11 +300,6 @@ impl FileSession {
         self.trouble = Some(Trouble { kind, writing });
     }
 
-    fn is_out_of_sight(&self, lease: LeaseId) -> bool {
-        self.out_of_sight
-            .is_some_and(|(lost, until)| lost == lease && clock::now() < until)
-    }
-
     /// Lets go of all that was asked for so far but the looking.
     fn settle_all(&mut self) {
         self.waiting.retain(|task| task.request == Request::Look);
@@ -333,16 +321,13 @@ impl Session for FileSession {
             }
             Action::KeepAlive(lease) => Request::KeepAlive(lease),
             Action::Verify(lease) => Request::Verify(lease),
-            Action::Release(lease) | Action::HandOver(lease) => {
+            Action::Release(lease) => {
                 self.settle_all();
-                if self.is_out_of_sight(lease) {
-                    self.ready.push_back(Event::ReleaseFailed(lease));
-                    return;
-                }
-                match action {
-                    Action::HandOver(_) => Request::HandOver(lease),
-                    _ => Request::Release(lease),
-                }
+                Request::Release(lease)
+            }
+            Action::HandOver(lease) => {
+                self.settle_all();
+                Request::HandOver(lease)
             }
             _ => return,
         };
